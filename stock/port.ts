@@ -1,0 +1,318 @@
+/**
+ * The stock port: every operation on the global store, in domain words.
+ *
+ * Two implementations answer alike, which `stock/conformance` proves: `stock/redis` (Lua scripts in Redis) and
+ * `stock/memory` (the pure core in this process). Callers meet each other only through this port.
+ *
+ * Every method may reject with {@link StoreError}. Its `outcome` says whether the operation may have been carried
+ * out: after `unknown` it may have been, may still be, or never will.
+ */
+import type {
+  FareCounters,
+  FareLevel,
+  Order,
+  QuotaRules,
+  ReleaseReason,
+  SaleDefinition,
+  SaleState,
+  Version,
+} from './core/words.ts'
+import type { ItemStatus } from './core/status.ts'
+
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+  readonly code: 'unreachable' | 'timeout' | 'refused' | 'corrupt'
+  /** `not_executed`: certainly had no effect. `unknown`: may have had its effect, or may have it later. */
+  readonly outcome: 'not_executed' | 'unknown'
+
+  constructor(code: StoreError['code'], outcome: StoreError['outcome'], message: string, cause?: unknown) {
+    super(message, { cause })
+    this.code = code
+    this.outcome = outcome
+  }
+}
+
+/** Who calls, and the newest it has seen: a store behind its caller is not the store it was. */
+export interface Caller {
+  readonly nodeId: string
+  readonly epoch: number
+  /** The highest version this caller has seen of the sale. */
+  readonly seen: Version
+  /** The seq of this node's own last change within `seen.era`; 0 for none. */
+  readonly lastWriteSeq: number
+}
+
+/** Why a call as a whole was not executed. */
+export type Stopped =
+  /** The store is not certified: another life, behind its caller, or without the sale. Nothing was judged. */
+  | { readonly outcome: 'recovering' }
+  /** The caller's era or epoch is old. Not executed now: join anew and send the same again. */
+  | { readonly outcome: 'fenced'; readonly version: Version }
+
+/** What every reply about an open-for-business store carries. */
+export interface Reply {
+  readonly version: Version
+  /** The store's clock when it answered. */
+  readonly nowMs: number
+  readonly state: SaleState
+}
+
+export interface ConfirmItem {
+  readonly orderId: string
+  readonly buyer: string
+  readonly fareId: string
+  /** As asked; anything that is not a whole number is sent as 0 and judged `bad_quantity`. */
+  readonly quantity: number
+  /** By the store's clock; judged `too_late` after it. */
+  readonly deadlineMs: number
+}
+
+export interface ConfirmVerdict {
+  readonly status: ItemStatus
+  /** With `held` and `replayed`: the order as it is now. */
+  readonly order?: Order
+  /** With `limit_reached`: tickets this buyer has in the sale already. */
+  readonly buyerTickets?: number
+}
+
+export interface ConfirmReply extends Reply {
+  readonly outcome: 'judged'
+  /** One per item, in the order asked. */
+  readonly verdicts: readonly ConfirmVerdict[]
+  /** Every fare named by an item of the batch. */
+  readonly fares: readonly FareLevel[]
+}
+
+/** A page of buyers who ever got an order, followed by the events' versions. */
+export interface WinnersPage {
+  readonly buyers: readonly string[]
+  /** Where to go on from. */
+  readonly cursor: Version
+  /** True when this atomic read found nothing further. */
+  readonly complete: boolean
+  /** The cursor lies before the oldest event kept: read the whole set by {@link SaleStore.readWinners}. */
+  readonly lost: boolean
+}
+
+export interface HeartbeatReply extends Reply {
+  readonly outcome: 'alive'
+  readonly opensAtMs: number | null
+  readonly closesAtMs: number | null
+  readonly weight: number
+  /** Every fare whose level may have changed since `changedSince`. */
+  readonly fares: readonly FareLevel[]
+  readonly winners: WinnersPage
+}
+
+export interface JoinReply extends Reply {
+  readonly outcome: 'joined'
+  readonly epoch: number
+  readonly weight: number
+  readonly opensAtMs: number | null
+  readonly closesAtMs: number | null
+  /** Every fare. */
+  readonly fares: readonly FareLevel[]
+}
+
+export interface SaleNode {
+  readonly id: string
+  readonly epoch: number
+  readonly weight: number
+  readonly lastSeenMs: number
+  /** Seq of its own last change. */
+  readonly lastWriteSeq: number
+  /** Tickets confirmed by it so far. */
+  readonly confirmed: number
+  /** The seq up to which it has heard. */
+  readonly seenSeq: number
+  readonly live: boolean
+}
+
+export interface SaleSnapshot extends Reply {
+  readonly definition: SaleDefinition
+  /** False while the store is not certified for this sale. */
+  readonly certified: boolean
+  readonly fares: readonly FareCounters[]
+  readonly nodes: readonly SaleNode[]
+  /** Sum of the weights of live nodes, as the scripts reckon it. */
+  readonly liveWeight: number
+}
+
+export type StateChange = 'open' | 'pause' | 'close'
+
+export type ChangeReply =
+  | (Reply & { readonly outcome: 'changed' | 'unchanged' })
+  | { readonly outcome: 'refused'; readonly why: string; readonly version: Version }
+  | Stopped
+
+export interface SettleItem {
+  readonly orderId: string
+  readonly fate: { readonly state: 'paid' } | { readonly state: 'released'; readonly reason: ReleaseReason }
+  readonly atMs: number
+}
+
+export interface SettleReply extends Reply {
+  readonly outcome: 'settled'
+  /**
+   * One per item: `settled` now, `already` so, `conflict` (its fate is another and final), or `unknown_order`
+   * (not in the store).
+   */
+  readonly results: readonly ('settled' | 'already' | 'conflict' | 'unknown_order')[]
+}
+
+/** One sale in the global store. */
+export interface SaleStore {
+  /** Makes the sale. `exists` leaves the store untouched and returns what is there. */
+  create(
+    definition: SaleDefinition,
+    era: number,
+  ): Promise<{ outcome: 'created' | 'exists'; definition: SaleDefinition; version: Version }>
+  /** All but the orders, at one instant. `null` when the store has no such sale. */
+  read(saleId: string, rules: QuotaRules): Promise<SaleSnapshot | null>
+  change(saleId: string, change: StateChange, seen: Version): Promise<ChangeReply>
+  /** Sets a fare's stock; refused below held + paid. */
+  setStock(saleId: string, fareId: string, stock: number, seen: Version): Promise<ChangeReply>
+  /**
+   * Sets weights and fences nodes, all or nothing, by a holder of the leader's lease. `lease` is its fencing
+   * number: lower than the highest that ever wrote here is refused.
+   */
+  setWeights(
+    saleId: string,
+    lease: number,
+    weights: Readonly<Record<string, number>>,
+    fenceNodes: readonly { readonly id: string; readonly epoch: number }[],
+    rules: QuotaRules,
+  ): Promise<ChangeReply>
+  /** A node enters the sale, or enters it anew: a higher epoch, which fences everything it sent before. */
+  join(
+    saleId: string,
+    node: { readonly id: string; readonly weight: number },
+    seen: Version,
+    lastWriteSeq: number,
+    rules: QuotaRules,
+  ): Promise<JoinReply | Stopped>
+  heartbeat(
+    saleId: string,
+    caller: Caller,
+    options: {
+      /** Levels unchanged since this seq are left out. */
+      readonly changedSinceSeq: number
+      readonly winnersAfter: Version
+      /** Most events to read for winners. */
+      readonly winnersLimit: number
+      /** The weight this node wants: 0 while draining, or null for leaving it as it is. */
+      readonly weight: number | null
+    },
+    rules: QuotaRules,
+  ): Promise<HeartbeatReply | Stopped>
+  confirm(
+    saleId: string,
+    caller: Caller,
+    items: readonly ConfirmItem[],
+    rules: QuotaRules,
+  ): Promise<ConfirmReply | Stopped>
+  settle(saleId: string, items: readonly SettleItem[], seen: Version): Promise<SettleReply | Stopped>
+  /**
+   * Certifies the store for a sale under a new era, by compare-and-set on the era read: voids every epoch,
+   * allowance and lease of the old one. `floorSeq` is the highest seq anybody is known to have seen.
+   */
+  certify(
+    saleId: string,
+    expectedEra: number,
+    era: number,
+    floorSeq: number,
+  ): Promise<{ outcome: 'certified' | 'lost_race'; version: Version } | { outcome: 'no_such_sale' }>
+  /** Orders by id; null where the store has none. */
+  readOrders(saleId: string, orderIds: readonly string[]): Promise<readonly (Order | null)[]>
+  /** A buyer's orders of the sale, newest first (the newest 100), and how many tickets count against the limit. */
+  readBuyer(saleId: string, buyer: string): Promise<{ readonly tickets: number; readonly orders: readonly Order[] }>
+  /** Pages through every order; an order may come twice, none that was there throughout is left out. */
+  scanOrders(saleId: string, cursor: string): Promise<{ readonly cursor: string | null; readonly orders: readonly Order[] }>
+  /** Pages through every buyer who ever got an order, with the tickets counted against the limit. */
+  scanBuyers(
+    saleId: string,
+    cursor: string,
+  ): Promise<{ readonly cursor: string | null; readonly buyers: readonly { readonly buyer: string; readonly tickets: number }[] }>
+}
+
+export type NodeState = 'live' | 'draining' | 'drained' | 'dead'
+
+export interface FleetNode {
+  readonly id: string
+  readonly epoch: number
+  readonly state: NodeState
+  readonly weight: number
+  readonly url: string
+  readonly adminUrl: string
+  readonly lastSeenMs: number
+}
+
+export interface FleetSnapshot {
+  readonly nowMs: number
+  readonly version: Version
+  readonly certified: boolean
+  readonly nodes: readonly FleetNode[]
+  readonly saleIds: readonly string[]
+  readonly leader: { readonly id: string; readonly adminUrl: string; readonly lease: number; readonly untilMs: number } | null
+  /** Hash of the settings on which the cluster must agree; null while nobody has set it. */
+  readonly configHash: string | null
+}
+
+/** The fleet in the global store: who is there, who leads, which sales there are. */
+export interface FleetStore {
+  read(): Promise<FleetSnapshot>
+  /** Registers the hash of the settings all must share; returns the one that counts. */
+  agreeOnConfig(hash: string): Promise<{ readonly hash: string }>
+  certify(expectedEra: number, era: number): Promise<{ outcome: 'certified' | 'lost_race'; version: Version }>
+  addSale(saleId: string): Promise<void>
+  /** A node enters the fleet, or enters it anew, as live: a higher epoch. */
+  join(node: { readonly id: string; readonly url: string; readonly adminUrl: string; readonly weight: number }): Promise<
+    { readonly outcome: 'joined'; readonly epoch: number; readonly weight: number } | Stopped
+  >
+  heartbeat(node: { readonly id: string; readonly epoch: number }): Promise<
+    | {
+        readonly outcome: 'alive'
+        readonly state: NodeState
+        readonly weight: number
+        readonly saleIds: readonly string[]
+        readonly nowMs: number
+      }
+    | Stopped
+  >
+  /** Takes or renews the leader's lease; a fencing number that only grows. */
+  lead(coordinator: { readonly id: string; readonly adminUrl: string }, ttlMs: number): Promise<
+    | { readonly outcome: 'leading'; readonly lease: number }
+    | { readonly outcome: 'following'; readonly leaderId: string }
+    | Stopped
+  >
+  /** Gives the lease back, so that another need not wait for it to lapse. */
+  resign(coordinatorId: string): Promise<void>
+  /**
+   * Changes nodes, each only at the epoch expected; `dead` also raises the epoch. A stale lease is refused.
+   * A node itself may say that it drains or has drained, with its own epoch and `lease: null`.
+   */
+  setNodes(
+    lease: number | null,
+    changes: readonly {
+      readonly id: string
+      readonly expectedEpoch: number
+      readonly state?: NodeState
+      readonly weight?: number
+    }[],
+  ): Promise<{ readonly outcome: 'changed' | 'refused'; readonly version: Version } | Stopped>
+}
+
+export interface StockPort {
+  readonly sales: SaleStore
+  readonly fleet: FleetStore
+  /** What durability the store gives now: read at start and at every new fingerprint. */
+  durability(): Promise<{
+    /** Changes when the store starts another life. */
+    readonly fingerprint: string
+    /** `null` when the store forbids asking. */
+    readonly durable: boolean | null
+    /** Setting and value found, where it falls short. */
+    readonly faults: readonly string[]
+  }>
+  close(): Promise<void>
+}
