@@ -96,7 +96,7 @@ export class Exchange implements Timed {
     return this.#answer(status, headers, body, contentType, false)
   }
 
-  /** Answers without a body. */
+  /** Answers with a status that has no body: 204, 304. */
   sendEmpty(status: number, headers: readonly string[] | null): boolean {
     return this.#answer(status, headers, null, 'application/json', false)
   }
@@ -188,10 +188,18 @@ export class Exchange implements Timed {
    */
   #write(head: string, body: string | null, close: boolean): void {
     const response = this.#response
-    response.writeStatus(head)
-    if (body === null) response.endWithoutBody(undefined, close)
-    else if (this.#isHead) response.endWithoutBody(Buffer.byteLength(body), close)
-    else response.end(body, close)
+    if (body !== null && !this.#isHead) {
+      response.writeStatus(head)
+      response.end(body, close)
+      return
+    }
+    // endWithoutBody with a length leaves the answer unfinished (the next request on the connection kills it), with
+    // `undefined` it reports 2^63 bytes: so it gets no argument, and the headers are written by hand.
+    let bodiless = head
+    if (body !== null) bodiless += `\r\nContent-Length: ${Buffer.byteLength(body)}`
+    if (close) bodiless += '\r\nConnection: close'
+    response.writeStatus(bodiless)
+    response.endWithoutBody()
   }
 }
 

@@ -315,6 +315,7 @@ describe('other origins', () => {
     expect([asked.status, asked.headers.get('access-control-max-age')]).toEqual([204, '86400'])
     expect(asked.headers.get('access-control-allow-headers')).toContain('Idempotency-Key')
     expect(asked.headers.get('x-request-id')).not.toBeNull()
+    expect(asked.headers.get('content-length')).toBeNull()
     const stranger = await fetch(`${url}/a`, { headers: { origin: 'https://evil.example' } })
     expect(stranger.headers.get('access-control-allow-origin')).toBeNull()
   })
