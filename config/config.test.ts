@@ -28,6 +28,10 @@ function load(input: ConfigInput) {
   return result.value
 }
 
+function hash(input: ConfigInput): string {
+  return load(input).clusterHash
+}
+
 function faultsOf(input: ConfigInput): readonly Fault[] {
   const result = loadConfig({ environment, ...input })
   return result.ok ? [] : result.faults
@@ -178,7 +182,6 @@ describe('loadConfig', () => {
   })
 
   it('hashes what the cluster must agree on, and only that, without the secret in the clear', () => {
-    const hash = (input: ConfigInput) => load(input).clusterHash
     const base = hash({})
     expect(base).toMatch(/^[0-9a-f]{64}$/)
     expect(hash({ flags: { 'batch.maxItems': 1, 'node.id': 'n2' } })).toBe(base)

@@ -5,10 +5,11 @@
  * generations: when the young one is full it becomes the old one and the former old one is dropped. So it is bounded,
  * and what is in use stays, without bookkeeping per look.
  */
+import { createPublicKey } from 'node:crypto'
 import { createVerifier } from 'fast-jwt'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
-import { createPublicKey } from 'node:crypto'
+import { hs256ShortCut } from './hs256.ts'
 
 export interface IdentityOptions {
   readonly mode: 'token' | 'anonymous'
@@ -128,7 +129,10 @@ function createVerifiers(options: IdentityOptions): Verify[] {
   const verifiers: Verify[] = []
   if (options.secret !== null) {
     const key = Buffer.from(options.secret, 'utf8')
-    verifiers.push(createVerifier({ ...claims, key, algorithms: ['HS256'] }))
+    const verify = createVerifier({ ...claims, key, algorithms: ['HS256'] }) as Verify
+    const shortCut = hs256ShortCut(key)
+    // The short cut does not look at iss and aud.
+    verifiers.push(issuer === null && audience === null ? (token) => shortCut(token) ?? verify(token) : verify)
   }
   for (const pem of options.publicKeyPems) {
     const algorithm = createPublicKey(pem).asymmetricKeyType === 'ed25519' ? 'EdDSA' : 'ES256'

@@ -1,4 +1,4 @@
-import { Socket, connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { Writable } from 'node:stream'
 import { Value } from 'typebox/value'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -217,9 +217,8 @@ describe('a handler that misbehaves', () => {
   })
 
   it('by answering after the client has gone touches nothing', async () => {
-    let arrived = (_exchange: Exchange): void => {}
-    const arrival = new Promise<Exchange>((resolve) => (arrived = resolve))
-    const { server, port } = await start([get('/a', (exchange) => arrived(exchange))])
+    const { arrived, arrival } = arrivalOf<Exchange>()
+    const { server, port } = await start([get('/a', arrived)])
     const gone = raw(port, 'GET /a HTTP/1.1\r\nhost: a\r\n\r\n')
     const exchange = await arrival
     const aborted = new Promise<void>((resolve) => (exchange.onAbort = resolve))
@@ -275,8 +274,8 @@ describe("what uWebSockets' parser refuses itself", () => {
       '400',
     ],
     ['a broken chunk', 'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n', '400'],
-    ['200 small headers', `GET / HTTP/1.1\r\nhost: a\r\n${headers(200, 3)}\r\n`, '431'],
-    ['200 large headers', `GET / HTTP/1.1\r\nhost: a\r\n${headers(200, 300)}\r\n`, '431'],
+    ['200 small headers', `GET / HTTP/1.1\r\nhost: a\r\n${manyHeaders(200, 3)}\r\n`, '431'],
+    ['200 large headers', `GET / HTTP/1.1\r\nhost: a\r\n${manyHeaders(200, 300)}\r\n`, '431'],
   ])('%s is answered and closed', async (_name, text, status) => {
     const { port } = await start([ECHO])
     expect((await raw(port, text)).slice(0, 13)).toBe(`HTTP/1.1 ${status} `)
@@ -284,8 +283,8 @@ describe("what uWebSockets' parser refuses itself", () => {
 
   it('97 headers pass, and so does a large one that comes in one piece', async () => {
     const { port } = await start([get('/a', (exchange) => void exchange.send(200, null, '{}'))])
-    expect(await raw(port, `GET /a HTTP/1.1\r\nhost: a\r\n${headers(96, 3)}\r\n`, '{}')).toContain('200 OK')
-    expect(await raw(port, `GET /a HTTP/1.1\r\nhost: a\r\n${headers(1, 3500)}\r\n`, '{}')).toContain('200 OK')
+    expect(await raw(port, `GET /a HTTP/1.1\r\nhost: a\r\n${manyHeaders(96, 3)}\r\n`, '{}')).toContain('200 OK')
+    expect(await raw(port, `GET /a HTTP/1.1\r\nhost: a\r\n${manyHeaders(1, 3500)}\r\n`, '{}')).toContain('200 OK')
   })
 
   it('a needed header that is too long is our own 431', async () => {
@@ -295,7 +294,7 @@ describe("what uWebSockets' parser refuses itself", () => {
   })
 })
 
-function headers(count: number, length: number): string {
+function manyHeaders(count: number, length: number): string {
   return Array.from({ length: count }, (_, index) => `x${index}: ${'v'.repeat(length)}\r\n`).join('')
 }
 
@@ -337,9 +336,8 @@ describe('listening and closing', () => {
   })
 
   it('lets an answer under way finish, closing its connection, and takes no new one', async () => {
-    let arrived = (_exchange: Exchange): void => {}
-    const arrival = new Promise<Exchange>((resolve) => (arrived = resolve))
-    const { server, port } = await start([get('/a', (exchange) => arrived(exchange))])
+    const { arrived, arrival } = arrivalOf<Exchange>()
+    const { server, port } = await start([get('/a', arrived)])
     const answer = raw(port, 'GET /a HTTP/1.1\r\nhost: a\r\n\r\n')
     const exchange = await arrival
     const closed = server.close(5000)
@@ -350,12 +348,18 @@ describe('listening and closing', () => {
   })
 
   it('says how many requests it gave up', async () => {
-    let arrived = (): void => {}
-    const arrival = new Promise<void>((resolve) => (arrived = resolve))
-    const { server, port } = await start([get('/a', () => arrived())])
+    const { arrived, arrival } = arrivalOf<Exchange>()
+    const { server, port } = await start([get('/a', arrived)])
     const answer = raw(port, 'GET /a HTTP/1.1\r\nhost: a\r\n\r\n')
     await arrival
     expect(await server.close(20)).toBe(1)
     expect(await answer).toBe('')
   })
 })
+
+/** A promise and the function that fulfils it. */
+function arrivalOf<T>(): { arrived: (value: T) => void; arrival: Promise<T> } {
+  let arrived: ((value: T) => void) | undefined
+  const arrival = new Promise<T>((resolve) => (arrived = resolve))
+  return { arrived: (value) => arrived?.(value), arrival }
+}
