@@ -36,6 +36,8 @@ type Known = Extract<Identity, { outcome: 'known' }>
 const LEEWAY_MS = 5000
 const BUYER = /^[\x20-\x7e]{1,128}$/
 const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+)$/i
+/** Of the header; also bounds what one place of the cache holds. */
+const MAX_LENGTH = 4096
 const DEFAULT_CACHE_SIZE = 50_000
 
 const MISSING: Identity = { outcome: 'missing' }
@@ -100,6 +102,7 @@ export class Identifier {
   }
 
   #check(authorization: string): Identity {
+    if (authorization.length > MAX_LENGTH) return NOT_BEARER
     const token = BEARER.exec(authorization)?.[1]
     if (token === undefined) return NOT_BEARER
     let refused = BAD_TOKEN
