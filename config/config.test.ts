@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { bufferRule } from './buffer-rule.ts'
 import { describeFaults, type Fault } from './faults.ts'
-import { loadConfig, maskValue, type ConfigInput } from './load.ts'
+import { loadConfig, maskValue, showConfig, type ConfigInput } from './load.ts'
 import { allowedValues, environmentName, flagName, flagPaths, helpText, OPTION_PATHS, optionAt } from './options.ts'
 
 const SECRET = 'a secret of thirty-two bytes, ok'
@@ -188,6 +188,19 @@ describe('loadConfig', () => {
     expect(hash({ flags: { deadAfterMs: 1501 } })).not.toBe(base)
     expect(hash({ environment: { FAREBOX_IDENTITY_SECRET: `${SECRET}!` } })).not.toBe(base)
     expect(hash({ environment: {}, flags: { 'identity.secretFile': write(SECRET) } })).toBe(base)
+  })
+
+  it('can be shown, without the secret', () => {
+    const shown = showConfig(load({ flags: { 'batch.maxItems': 7 } }))
+    expect(shown.map(({ path }) => path)).toEqual(OPTION_PATHS)
+    expect(shown).toContainEqual({ path: 'batch.maxItems', value: 7, source: 'flag' })
+    expect(shown).toContainEqual({ path: 'ack', value: 'redis', source: 'default' })
+    expect(shown).toContainEqual({ path: 'identity.secret', value: '***', source: 'environment' })
+  })
+
+  it('refuses keys that every object has', () => {
+    const faults = faultsOf({ file: write('constructor: 1\ntoString: 2\nredis: { constructor: 3 }') })
+    expect(faults.map(({ message }) => message)).toEqual(['no such option', 'no such option', 'no such option'])
   })
 
   it('refuses heartbeats too rare for the time of death', () => {

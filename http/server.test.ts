@@ -281,9 +281,25 @@ describe("what uWebSockets' parser refuses itself", () => {
     expect((await raw(port, text)).slice(0, 13)).toBe(`HTTP/1.1 ${status} `)
   })
 
-  it('97 headers pass, and so does a large one that comes in one piece', async () => {
+  it.each([
+    ['99 headers shorter than the bound together', `GET /a HTTP/1.1\r\nhost: a\r\n${manyHeaders(98, 3)}\r\n`],
+    ['no header at all', 'GET /a HTTP/1.1\r\n\r\n'],
+  ])('%s is not answered at all, costs one connection, and nobody else anything', async (_name, text) => {
+    const { server, port, url } = await start([get('/a', (exchange) => void exchange.send(200, null, '{}'))])
+    // uWebSockets closes it after 10 to 12 s, for which no test waits; here the server's end closes it.
+    const stalled = raw(port, text)
+    for (let round = 0; round < 20; round += 1) {
+      // oxlint-disable-next-line no-await-in-loop -- each a turn in which the stalled one could have been answered
+      expect((await fetch(`${url}/a`)).status).toBe(200)
+    }
+    expect([server.counters.requests, server.inFlight]).toEqual([20, 0])
+    await server.close(0)
+    expect(await stalled).toBe('')
+  })
+
+  it('98 headers pass, and so does a large one that comes in one piece', async () => {
     const { port } = await start([get('/a', (exchange) => void exchange.send(200, null, '{}'))])
-    expect(await raw(port, `GET /a HTTP/1.1\r\nhost: a\r\n${manyHeaders(96, 3)}\r\n`, '{}')).toContain('200 OK')
+    expect(await raw(port, `GET /a HTTP/1.1\r\nhost: a\r\n${manyHeaders(97, 3)}\r\n`, '{}')).toContain('200 OK')
     expect(await raw(port, `GET /a HTTP/1.1\r\nhost: a\r\n${manyHeaders(1, 3500)}\r\n`, '{}')).toContain('200 OK')
   })
 
@@ -297,6 +313,20 @@ describe("what uWebSockets' parser refuses itself", () => {
 function manyHeaders(count: number, length: number): string {
   return Array.from({ length: count }, (_, index) => `x${index}: ${'v'.repeat(length)}\r\n`).join('')
 }
+
+describe('a WebSocket route beside the wrapper', () => {
+  it('takes upgrades, and leaves the rest to the wrapper', async () => {
+    const server = new HttpServer({ logger, random: systemRandom, maxBodyBytes: 64 }, [ECHO])
+    servers.push(server)
+    server.app.ws('/api/live', { open: (socket) => void socket.send('hello') })
+    const port = await server.listen('127.0.0.1', 0)
+    const upgrade = 'upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
+    const version = 'sec-websocket-version: 13\r\n'
+    const text = `GET /api/live HTTP/1.1\r\nhost: a\r\n${upgrade}${version}\r\n`
+    expect(await raw(port, text, 'hello')).toContain('101 Switching Protocols')
+    await expectProblem(await fetch(`http://127.0.0.1:${port}/api/live`), 404, 'not_found')
+  })
+})
 
 describe('other origins', () => {
   const route = get('/a', (exchange) => void exchange.problem('busy'))
