@@ -12,20 +12,25 @@ export interface FleetNews {
   readonly saleIds: readonly string[]
 }
 
+/** What a node says of itself. */
+export interface Self {
+  readonly id: string
+  readonly url: string
+  readonly adminUrl: string
+  /** Share that a node new to the fleet asks for. */
+  readonly weight: number
+}
+
 export class FleetMember {
   epoch = 0
   state: NodeState = 'live'
   readonly #fleet: FleetStore
   readonly #logger: Logger
-  readonly #self: { readonly id: string; readonly url: string; readonly adminUrl: string; readonly weight: number }
+  readonly #self: Self
   #isJoined = false
   #isBusy = false
 
-  constructor(
-    fleet: FleetStore,
-    logger: Logger,
-    self: { readonly id: string; readonly url: string; readonly adminUrl: string; readonly weight: number },
-  ) {
+  constructor(fleet: FleetStore, logger: Logger, self: Self) {
     this.#fleet = fleet
     this.#logger = logger
     this.#self = self

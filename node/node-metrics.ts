@@ -95,10 +95,26 @@ function addDeskGauges(metrics: Metrics, desks: () => Iterable<SaleDesk>): void 
         value: read(fare),
       })),
     )
-  metrics.gauge('farebox_quota_allowance_tickets', 'Tickets this node may have in flight.', perFare((f) => f.allowance))
-  metrics.gauge('farebox_quota_in_flight_tickets', 'Deductions without an answer.', perFare((f) => f.inFlight))
-  metrics.gauge('farebox_quota_available_tickets', 'Allowance less in flight.', perFare((f) => f.available))
-  metrics.gauge('farebox_remaining_tickets', 'Tickets nobody holds, as last heard.', perFare((f) => f.remaining))
+  metrics.gauge(
+    'farebox_quota_allowance_tickets',
+    'Tickets this node may have in flight.',
+    perFare((f) => f.allowance),
+  )
+  metrics.gauge(
+    'farebox_quota_in_flight_tickets',
+    'Deductions without an answer.',
+    perFare((f) => f.inFlight),
+  )
+  metrics.gauge(
+    'farebox_quota_available_tickets',
+    'Allowance less in flight.',
+    perFare((f) => f.available),
+  )
+  metrics.gauge(
+    'farebox_remaining_tickets',
+    'Tickets nobody holds, as last heard.',
+    perFare((f) => f.remaining),
+  )
   metrics.gauge(
     'farebox_stock_law_broken',
     '1 when the counters last heard break stock = remaining + held + paid.',

@@ -67,7 +67,7 @@ export class SaleDesk {
   #batchesInFlight = 0
   #isFlushScheduled = false
   #isHeartbeatInFlight = false
-  #joinLoop: Promise<void> | null = null
+  #isJoining = false
   #onBatchesDone: (() => void) | null = null
   #heartbeatRepliedMs = Number.NEGATIVE_INFINITY
   #era = 0
@@ -365,8 +365,10 @@ export class SaleDesk {
   }
 
   #join(): void {
-    this.#joinLoop ??= this.#joinUntilIn().finally(() => {
-      this.#joinLoop = null
+    if (this.#isJoining) return
+    this.#isJoining = true
+    void this.#joinUntilIn().finally(() => {
+      this.#isJoining = false
       if (this.#state === 'joining' || this.#state === 'recovering') this.#join()
     })
   }

@@ -2,7 +2,7 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { StockPort } from '../stock/port.ts'
-import { FleetMember } from './fleet-member.ts'
+import { FleetMember, type Self } from './fleet-member.ts'
 import type { DeskMetrics } from './node-metrics.ts'
 import { type DeskSettings, SaleDesk } from './sale-desk.ts'
 
@@ -13,37 +13,34 @@ export interface SellingNodeOptions {
   readonly metrics: DeskMetrics
   readonly desk: DeskSettings
   readonly heartbeatMs: number
-  readonly url: string
-  readonly adminUrl: string
-  /** Share that a node new to the fleet asks for. */
-  readonly weight: number
 }
 
 /** How often deadlines are looked at. */
 const TICK_MS = 20
 
 export class SellingNode {
-  readonly member: FleetMember
+  /** Null until it starts. */
+  member: FleetMember | null = null
   readonly desks = new Map<string, SaleDesk>()
   readonly #options: SellingNodeOptions
   readonly #timers: NodeJS.Timeout[] = []
-  #weight: number
+  #weight = 0
   #isReadingSales = false
   /** Every sale that the fleet named has a desk that is in it, or knows that it is recovering. */
   #isReady = false
 
   constructor(options: SellingNodeOptions) {
     this.#options = options
-    this.#weight = options.weight
-    const { port, logger, desk, url, adminUrl, weight } = options
-    this.member = new FleetMember(port.fleet, logger, { id: desk.nodeId, url, adminUrl, weight })
   }
 
   get isReady(): boolean {
-    return this.#isReady && this.member.isJoined
+    return this.#isReady && this.member?.isJoined === true
   }
 
-  start(): void {
+  /** `self` is known once the ports are open. */
+  start(self: Self): void {
+    this.member = new FleetMember(this.#options.port.fleet, this.#options.logger, self)
+    this.#weight = self.weight
     this.#timers.push(
       setInterval(() => void this.#beat(), this.#options.heartbeatMs),
       setInterval(() => {
@@ -65,8 +62,8 @@ export class SellingNode {
 
   async #beat(): Promise<void> {
     for (const desk of this.desks.values()) void desk.heartbeat()
-    const news = await this.member.heartbeat()
-    if (news === null) return
+    const news = await this.member?.heartbeat()
+    if (news === null || news === undefined) return
     this.#weight = news.state === 'live' ? news.weight : 0
     for (const desk of this.desks.values()) desk.setWeight(this.#weight)
     await this.#openDesks(news.saleIds)

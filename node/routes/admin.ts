@@ -36,8 +36,8 @@ export function adminRoutes(nodeId: string, node: SellingNode, metrics: Metrics,
 function stateOf(nodeId: string, node: SellingNode): unknown {
   return {
     nodeId,
-    epoch: node.member.epoch,
-    state: node.member.state,
+    epoch: node.member?.epoch ?? 0,
+    state: node.member?.state ?? 'live',
     sales: [...node.desks.values()].map((desk) => ({
       saleId: desk.definition.id,
       era: desk.quota.seen.era,

@@ -67,12 +67,12 @@ export function buyRoute(parts: BuyRouteParts): Route {
   }
 }
 
-/** Nothing of the request is kept but its key, which every answer returns; a malformed one is not echoed. */
+/** Every answer returns the key; a malformed one is not echoed. A key made here is the exchange's note. */
 function returnKey(exchange: Exchange, random: Random): void {
   const sent = exchange.headers[KEY] ?? ''
   if (sent === '') {
-    exchange.madeKey = random.hex(MADE_KEY_BYTES)
-    exchange.addHeader('Idempotency-Key', exchange.madeKey)
+    exchange.note = random.hex(MADE_KEY_BYTES)
+    exchange.addHeader('Idempotency-Key', exchange.note)
   } else if (isIdempotencyKey(sent)) {
     exchange.addHeader('Idempotency-Key', sent)
   }
@@ -85,7 +85,7 @@ function buy(parts: BuyRouteParts, exchange: Exchange): void {
   }
   const body = readBuyBody(exchange.body)
   if (body.outcome === 'malformed') return refuse('malformed', body.detail)
-  const key = exchange.madeKey ?? exchange.headers[KEY] ?? ''
+  const key = exchange.note ?? exchange.headers[KEY] ?? ''
   if (!isIdempotencyKey(key)) return refuse('bad_key')
   const identity = parts.identifier.identify(exchange.headers[AUTHORIZATION] ?? '')
   if (identity.outcome === 'missing') return refuse('unauthenticated')
@@ -96,14 +96,11 @@ function buy(parts: BuyRouteParts, exchange: Exchange): void {
   if (desk.quota.fare(fareId) === undefined) return refuse('no_such_fare')
 
   const { buyer } = identity
-  const isKeyMade = exchange.madeKey !== null || exchange.headers[KEY_MADE] === '1'
+  const isKeyMade = exchange.note !== null || exchange.headers[KEY_MADE] === '1'
   const mayRepeat = !isKeyMade && identity.outcome === 'known'
   const wish = { buyer, fareId, quantity: body.quantity, mayRepeat }
-  const pending = new PendingBuy(
-    wish,
-    orderId(desk.secret, saleId, buyer, key),
-    parts.clock.monotonicMs(),
-    (answer) => respond(parts, exchange, desk, pending, answer),
+  const pending = new PendingBuy(wish, orderId(desk.secret, saleId, buyer, key), parts.clock.monotonicMs(), (answer) =>
+    respond(parts, exchange, desk, pending, answer),
   )
   exchange.onAbort = () => desk.abandon(pending)
   desk.buy(pending)
@@ -124,15 +121,16 @@ function respond(
       return
     case 'memory':
       outcomes[answer.refusal] += 1
-      respondProblem(exchange, desk, pending, answer.refusal, null)
+      respondProblem(exchange, desk, pending, answer.refusal, null, parts.clock.monotonicMs())
       return
     case 'store': {
       const { verdict, nowMs } = answer
-      parts.metrics.buyAnswered(pending.arrivedMs, parts.clock.monotonicMs())
+      const answeredMs = parts.clock.monotonicMs()
+      parts.metrics.buyAnswered(pending.arrivedMs, answeredMs)
       if (verdict.order === undefined) {
         const code = PROBLEM_OF[verdict.status as Exclude<ItemStatus, 'held' | 'replayed'>]
         outcomes[code] += 1
-        respondProblem(exchange, desk, pending, code, verdict.buyerTickets ?? null)
+        respondProblem(exchange, desk, pending, code, verdict.buyerTickets ?? null, answeredMs)
         return
       }
       const isNew = verdict.status === 'held'
@@ -150,6 +148,7 @@ function respondProblem(
   pending: PendingBuy,
   code: AnswerCode,
   buyerTickets: number | null,
+  nowMs: number,
 ): void {
   const { quota, definition } = desk
   switch (code) {
@@ -159,7 +158,7 @@ function respondProblem(
         exchange.problem(code, null, { members: { opensAt: null } })
         return
       }
-      const waitMs = Math.max(1, opensAtMs - quota.clock.atLeast(performance.now()))
+      const waitMs = Math.max(1, opensAtMs - quota.clock.atLeast(nowMs))
       exchange.problem(code, null, { retryAfterMs: waitMs, members: { opensAt: isoTime(opensAtMs) } })
       return
     }

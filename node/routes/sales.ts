@@ -45,11 +45,7 @@ function stateNow({ quota }: SaleDesk, nowMs: number): SaleDesk['quota']['state'
   return state === 'scheduled' && opensAtMs !== null && nowMs >= opensAtMs ? 'open' : state
 }
 
-function listSales(
-  exchange: Exchange,
-  desks: ReadonlyMap<string, SaleDesk>,
-  render: (desk: SaleDesk) => string,
-): void {
+function listSales(exchange: Exchange, desks: ReadonlyMap<string, SaleDesk>, render: (desk: SaleDesk) => string): void {
   const page = pageRequest(exchange.query)
   if (page === null) {
     exchange.problem('malformed', 'limit is a whole number from 1 to 100; cursor is a nextCursor as it was given')
@@ -64,6 +60,9 @@ function listSales(
 
 /** By opening time, the latest first; those that open by hand come before. */
 function newestFirst(a: SaleDesk, b: SaleDesk): number {
-  const opens = (desk: SaleDesk): number => desk.definition.opensAtMs ?? Number.MAX_SAFE_INTEGER
-  return opens(b) - opens(a) || (a.definition.id < b.definition.id ? -1 : 1)
+  return opensAt(b) - opensAt(a) || (a.definition.id < b.definition.id ? -1 : 1)
+}
+
+function opensAt({ definition }: SaleDesk): number {
+  return definition.opensAtMs ?? Number.MAX_SAFE_INTEGER
 }
