@@ -1,0 +1,263 @@
+/**
+ * Brings a rendered plan into a running nginx, and starts and stops that nginx.
+ *
+ * Two writers may hold plans of different age (a stale leader wakes up). So the version of the newest plan ever
+ * accepted is written down *before* the plan takes effect, and an older one is refused. "Applied" means: a new
+ * worker answers with the plan's version and every worker of the old plan has stopped accepting connections.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
+import http from 'node:http'
+import { dirname } from 'node:path'
+import { readIfThere, takeLock, writeAtomically } from './atomic-file.ts'
+import { childrenOf, commandLine, identify, isAlive, signalProcess } from './process-identity.ts'
+import type { ProcessIdentity } from './process-identity.ts'
+import { configPath, EDGE_DIRECTORIES, render } from './render.ts'
+import type { Topology } from './render.ts'
+import { waitFor } from './wait.ts'
+
+export class ApplyError extends Error {
+  override readonly name = 'ApplyError'
+  readonly code: 'bad_configuration' | 'not_started' | 'not_served' | 'locked'
+
+  constructor(code: ApplyError['code'], message: string, cause?: unknown) {
+    super(message, { cause })
+    this.code = code
+  }
+}
+
+export interface ApplyOptions {
+  /** The nginx program. Default: from PATH. */
+  readonly program?: string
+  readonly deadlineMs?: number
+}
+
+/** The newest plan ever accepted in a directory. */
+export interface Applied {
+  readonly version: number
+  /** The version in the text that nginx runs: lower when a newer plan said the same. */
+  readonly textVersion: number
+  /** Of the text without its version. */
+  readonly hash: string
+  readonly statusPort: number
+}
+
+export type ApplyResult =
+  | { readonly outcome: 'applied'; readonly version: number; readonly reloaded: boolean }
+  /** The plan says what nginx does already: no reload, because each one costs idle clients their connections. */
+  | { readonly outcome: 'unchanged'; readonly version: number }
+  | { readonly outcome: 'stale'; readonly version: number; readonly newest: number }
+
+const DEADLINE_MS = 10_000
+
+export function readApplied(dir: string): Applied | null {
+  const text = readIfThere(appliedPath(dir))
+  return text === null ? null : (JSON.parse(text) as Applied)
+}
+
+/**
+ * Writes the plan and, where nginx runs, reloads it.
+ * @throws ApplyError when nginx refuses the text, or does not serve it in time; the old one then goes on.
+ */
+export async function applyPlan(topology: Topology, options: ApplyOptions = {}): Promise<ApplyResult> {
+  const { dir } = topology
+  const release = await lock(dir, options.deadlineMs ?? DEADLINE_MS)
+  try {
+    const newest = readApplied(dir)
+    const hash = hashOf(topology)
+    if (newest && isStale(newest, topology.version, hash)) {
+      return { outcome: 'stale', version: topology.version, newest: newest.version }
+    }
+    const running = findNginx(dir)
+    if (newest && newest.hash === hash && running && (await servedVersion(newest.statusPort)) === newest.textVersion) {
+      writeApplied(dir, { ...newest, version: topology.version })
+      return { outcome: 'unchanged', version: topology.version }
+    }
+    return await replace(topology, hash, running, options)
+  } finally {
+    release()
+  }
+}
+
+function isStale(newest: Applied, version: number, hash: string): boolean {
+  return version < newest.version || (version === newest.version && hash !== newest.hash)
+}
+
+async function replace(
+  topology: Topology,
+  hash: string,
+  running: ProcessIdentity | null,
+  options: ApplyOptions,
+): Promise<ApplyResult> {
+  const { dir, version, statusPort } = topology
+  for (const name of EDGE_DIRECTORIES) mkdirSync(`${dir}/${name}`, { recursive: true })
+  const text = render(topology)
+  const candidate = `${configPath(dir)}.next`
+  writeAtomically(candidate, text)
+  testConfig(dir, candidate, options)
+  writeApplied(dir, { version, textVersion: version, hash, statusPort })
+  writeAtomically(configPath(dir), text)
+  if (running) await reload(topology, running, options.deadlineMs ?? DEADLINE_MS)
+  return { outcome: 'applied', version, reloaded: running !== null }
+}
+
+/** Starts nginx on the plan last applied. Its pid is that of the master, which is our child and no daemon. */
+export async function startNginx(dir: string, options: ApplyOptions = {}): Promise<ProcessIdentity> {
+  const applied = readApplied(dir)
+  if (!applied) throw new ApplyError('not_started', `no plan was applied in ${dir}`)
+  mkdirSync(dirname(logPath(dir)), { recursive: true })
+  const log = openSync(`${dir}/error.log`, 'a')
+  const child = spawn(program(options), nginxArguments(dir, configPath(dir)), {
+    detached: true,
+    stdio: ['ignore', log, log],
+    cwd: '/',
+  })
+  closeSync(log)
+  let failure: unknown = null
+  child.on('error', (error) => (failure = error))
+  child.on('exit', (code, signal) => (failure ??= new Error(`nginx ended with ${signal ?? code}`)))
+  child.unref()
+  try {
+    return await waitFor(
+      async () => {
+        if (failure) throw failure
+        const identity = child.pid === undefined ? null : identify(child.pid)
+        return (await servedVersion(applied.statusPort)) === applied.textVersion && identity
+      },
+      { deadlineMs: options.deadlineMs ?? DEADLINE_MS, what: 'nginx to answer' },
+    )
+  } catch (error) {
+    const started = child.pid === undefined ? null : identify(child.pid)
+    if (started) await stopNginx(started, 1000)
+    throw new ApplyError('not_started', `nginx did not start:\n${lastLines(dir)}`, error)
+  }
+}
+
+/** Lets requests end, then ends what is left. */
+export async function stopNginx(master: ProcessIdentity, graceMs = 5000): Promise<void> {
+  const workers = childrenOf(master.pid).map(identify)
+  const gone = () => !isAlive(master) && workers.every((worker) => worker === null || !isAlive(worker))
+  for (const [signal, deadlineMs] of [
+    ['SIGQUIT', graceMs],
+    ['SIGTERM', 2000],
+  ] as const) {
+    signalProcess(master, signal)
+    if (await waitFor(gone, { deadlineMs, what: 'nginx to end' }).catch(() => false)) return
+  }
+  for (const each of [master, ...workers]) if (each) signalProcess(each, 'SIGKILL')
+  await waitFor(gone, { deadlineMs: 2000, what: 'nginx to be gone' })
+}
+
+/** The master that runs on this directory's configuration, if one does. */
+export function findNginx(dir: string): ProcessIdentity | null {
+  const pid = Number(readIfThere(`${dir}/nginx.pid`)?.trim())
+  if (!Number.isSafeInteger(pid) || pid <= 0) return null
+  return commandLine(pid)?.includes(configPath(dir)) ? identify(pid) : null
+}
+
+/** What the running nginx says its plan is; null when nothing answers. */
+export async function servedVersion(statusPort: number): Promise<number | null> {
+  const status = await readStatus(statusPort)
+  return status?.version ?? null
+}
+
+async function reload(topology: Topology, master: ProcessIdentity, deadlineMs: number): Promise<void> {
+  const oldWorkers = childrenOf(master.pid)
+  signalProcess(master, 'SIGHUP')
+  try {
+    await waitFor(
+      async () =>
+        oldWorkers.every(hasStoppedAccepting) && (await servedVersion(topology.statusPort)) === topology.version,
+      { deadlineMs, everyMs: 10, what: `nginx to serve plan ${topology.version}` },
+    )
+  } catch (error) {
+    throw new ApplyError(
+      'not_served',
+      `nginx does not serve plan ${topology.version}:\n${lastLines(topology.dir)}`,
+      error,
+    )
+  }
+}
+
+/** A worker that was told to end closes its listening sockets first, and says so in its title. */
+function hasStoppedAccepting(worker: number): boolean {
+  const title = commandLine(worker)
+  return title === null || title === '' || title.includes('shutting down')
+}
+
+/** nginx opens no port for a test, so the running instance is not disturbed. */
+function testConfig(dir: string, path: string, options: ApplyOptions): void {
+  const run = spawnSync(program(options), ['-t', '-q', ...nginxArguments(dir, path)], {
+    encoding: 'utf8',
+    timeout: 10_000,
+  })
+  if (run.status === 0) return
+  const why = run.error?.message ?? `${run.stderr}${run.stdout}`.trim()
+  throw new ApplyError('bad_configuration', `nginx refuses the configuration: ${why}`, run.error)
+}
+
+function nginxArguments(dir: string, config: string): string[] {
+  return ['-p', dir, '-e', `${dir}/error.log`, '-c', config]
+}
+
+function program(options: ApplyOptions): string {
+  return options.program ?? 'nginx'
+}
+
+function readStatus(port: number): Promise<{ version: number; workerPid: number } | null> {
+  return new Promise((resolve) => {
+    const request = http.get({ host: '127.0.0.1', port, path: '/version', agent: false, timeout: 1000 }, (response) => {
+      let text = ''
+      response.setEncoding('utf8')
+      response.on('data', (chunk: string) => (text += chunk))
+      response.on('error', () => resolve(null))
+      response.on('end', () => {
+        try {
+          resolve(JSON.parse(text) as { version: number; workerPid: number })
+        } catch {
+          resolve(null)
+        }
+      })
+    })
+    request.on('timeout', () => request.destroy())
+    request.on('error', () => resolve(null))
+  })
+}
+
+async function lock(dir: string, deadlineMs: number): Promise<() => void> {
+  try {
+    const taken = await waitFor(
+      () => {
+        const attempt = takeLock(`${dir}/apply.lock`)
+        return 'release' in attempt && attempt
+      },
+      { deadlineMs, what: 'the lock of the load balancer' },
+    )
+    return taken.release
+  } catch (error) {
+    throw new ApplyError('locked', `another process has been applying a plan in ${dir} for ${deadlineMs} ms`, error)
+  }
+}
+
+function hashOf(topology: Topology): string {
+  return createHash('sha256')
+    .update(render({ ...topology, version: 0 }))
+    .digest('hex')
+}
+
+function writeApplied(dir: string, applied: Applied): void {
+  writeAtomically(appliedPath(dir), `${JSON.stringify(applied)}\n`)
+}
+
+function appliedPath(dir: string): string {
+  return `${dir}/applied.json`
+}
+
+function logPath(dir: string): string {
+  return `${dir}/error.log`
+}
+
+function lastLines(dir: string): string {
+  return (readIfThere(logPath(dir)) ?? '').trim().split('\n').slice(-10).join('\n')
+}

@@ -1,0 +1,82 @@
+/** For tests: tiny node:http upstreams, and a topology over them in a directory of its own. */
+import { mkdtempSync } from 'node:fs'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { EDGE_DEFAULTS } from './render.ts'
+import type { Topology, UpstreamNode } from './render.ts'
+
+export interface Seen {
+  readonly node: string
+  readonly method: string
+  readonly url: string
+  readonly headers: http.IncomingHttpHeaders
+  readonly body: string
+}
+
+export interface Upstream extends UpstreamNode {
+  count: number
+  readonly seen: Seen[]
+  readonly server: http.Server
+}
+
+type Answer = (seen: Seen, response: http.ServerResponse) => void
+
+const OK: Answer = (seen, response) => {
+  const key = seen.headers['idempotency-key']
+  if (typeof key === 'string') response.setHeader('Idempotency-Key', key)
+  response.setHeader('X-Request-Id', String(seen.headers['x-request-id']))
+  response.end('{"ok":true}')
+}
+
+export async function startUpstream(id: string, weight: number, answer: Answer = OK): Promise<Upstream> {
+  const seen: Seen[] = []
+  const server = http.createServer({ keepAliveTimeout: 10_000 }, (request, response) => {
+    upstream.count++
+    let body = ''
+    request.setEncoding('utf8')
+    request.on('data', (chunk: string) => (body += chunk))
+    request.on('end', () => {
+      const { method = '', url = '', headers } = request
+      const one = { node: id, method, url, headers, body }
+      if (seen.length < 100) seen.push(one)
+      answer(one, response)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const upstream: Upstream = { id, host: '127.0.0.1', port: portOf(server), weight, count: 0, seen, server }
+  return upstream
+}
+
+export async function stopUpstream({ server }: Upstream): Promise<void> {
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+}
+
+export async function freePort(): Promise<number> {
+  const server = http.createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const port = portOf(server)
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+export async function edgeTopology(nodes: readonly UpstreamNode[], changes: Partial<Topology> = {}): Promise<Topology> {
+  return {
+    version: 1,
+    dir: mkdtempSync(join(tmpdir(), 'farebox-edge-')),
+    user: process.getuid?.() === 0 ? 'root' : null,
+    listen: { host: '127.0.0.1', port: await freePort() },
+    statusPort: await freePort(),
+    nodes,
+    webDir: null,
+    live: false,
+    limits: EDGE_DEFAULTS,
+    ...changes,
+  }
+}
+
+function portOf(server: http.Server): number {
+  return (server.address() as AddressInfo).port
+}

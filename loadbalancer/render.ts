@@ -1,0 +1,333 @@
+/**
+ * Renders the nginx configuration from the topology. Pure: the same topology gives the same text.
+ *
+ * What the text has to keep, and why:
+ * - A POST that was sent to a node is never sent to another one (`non_idempotent` is never used). Only a refused or
+ *   timed-out *connection* goes on to the next node.
+ * - uWebSockets.js closes idle connections after 10 s, so nginx lets go of them after 8.
+ * - Nodes stall on more than 100 headers, so only those headers that nodes read are passed on, each by name.
+ * - nginx's own errors look like everybody's errors (`problems.ts`).
+ * - Its own directory holds everything it writes, so that any user can run it beside the system's nginx.
+ */
+import { EDGE_RULES, RETRY_BASE_MS, RETRY_BUCKETS_MS, TROUBLE } from './problems.ts'
+import type { EdgeProblem } from './problems.ts'
+
+export interface UpstreamNode {
+  readonly id: string
+  readonly host: string
+  readonly port: number
+  /** A whole number, at least 1. */
+  readonly weight: number
+}
+
+export interface EdgeLimits {
+  readonly workers: number
+  readonly connectionsPerWorker: number
+  /** Idle connections to nodes that each worker keeps. */
+  readonly keepalive: number
+  readonly bodyBytesMax: number
+  readonly connectTimeoutMs: number
+  /** Must be above the nodes' `buyDeadlineMs`, so that the node's own answer comes first. */
+  readonly readTimeoutMs: number
+}
+
+export const EDGE_DEFAULTS: EdgeLimits = {
+  workers: 1,
+  connectionsPerWorker: 8192,
+  keepalive: 512,
+  bodyBytesMax: 16_384,
+  connectTimeoutMs: 500,
+  readTimeoutMs: 5000,
+}
+
+export interface Topology {
+  /** Only grows; an older one is never applied over a newer one. Shown by the status location. */
+  readonly version: number
+  /** Absolute. nginx writes nothing outside. */
+  readonly dir: string
+  /** The system user for workers when started by root; null when started by anybody else. */
+  readonly user: string | null
+  readonly listen: { readonly host: string; readonly port: number }
+  /** Loopback port of the status location. */
+  readonly statusPort: number
+  /** Nodes that take traffic. None: every call is answered as busy. */
+  readonly nodes: readonly UpstreamNode[]
+  /** Absolute directory of static files, or null. */
+  readonly webDir: string | null
+  /** Whether `/api/live` is served. */
+  readonly live: boolean
+  readonly limits: EdgeLimits
+}
+
+/** Path of the rendered configuration in a topology's directory. */
+export function configPath(dir: string): string {
+  return `${dir}/nginx.conf`
+}
+
+/** Directories that must exist before nginx starts, relative to the topology's directory. */
+export const EDGE_DIRECTORIES: readonly string[] = ['temp']
+
+/** Thrown for a topology that would not mean what it says. A programmer's or a plan's mistake, never a buyer's. */
+export class TopologyError extends Error {
+  override readonly name = 'TopologyError'
+}
+
+export function render(topology: Topology): string {
+  check(topology)
+  return [
+    ...main(topology),
+    'http {',
+    ...indent([...basics(topology), ...maps(), ...upstream(topology), ...statusServer(topology), ...server(topology)]),
+    '}',
+    '',
+  ].join('\n')
+}
+
+function check({ version, dir, webDir, nodes, listen, statusPort }: Topology): void {
+  if (!Number.isSafeInteger(version) || version < 0) refuse(`version ${version} is not a whole number`)
+  for (const path of [dir, webDir]) {
+    if (path !== null && !/^\/[^"$\\\n;{}]*$/.test(path))
+      refuse(`path ${JSON.stringify(path)} cannot be written into nginx.conf`)
+  }
+  for (const port of [listen.port, statusPort]) {
+    if (!isPort(port)) refuse(`port ${port} is not a port`)
+  }
+  for (const { id, host, port, weight } of nodes) {
+    if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(id)) refuse(`node id ${JSON.stringify(id)} is not an id`)
+    if (!/^[A-Za-z0-9.:[\]-]+$/.test(host)) refuse(`host ${JSON.stringify(host)} of node ${id} is not a host`)
+    if (!isPort(port)) refuse(`port ${port} of node ${id} is not a port`)
+    if (!Number.isSafeInteger(weight) || weight < 1)
+      refuse(`weight ${weight} of node ${id} is not a whole number from 1`)
+  }
+}
+
+function refuse(what: string): never {
+  throw new TopologyError(what)
+}
+
+function isPort(port: number): boolean {
+  return Number.isSafeInteger(port) && port > 0 && port < 65_536
+}
+
+function main({ dir, user, limits }: Topology): string[] {
+  return [
+    '# Rendered by Farebox. Changes made here are lost with the next plan.',
+    ...(user === null ? [] : [`user ${user};`]),
+    'daemon off;',
+    `worker_processes ${limits.workers};`,
+    `worker_rlimit_nofile ${limits.connectionsPerWorker * 2 + 1024};`,
+    '# A worker of an old configuration lets requests end, but not for ever.',
+    'worker_shutdown_timeout 30s;',
+    `pid "${dir}/nginx.pid";`,
+    `error_log "${dir}/error.log" warn;`,
+    `events { worker_connections ${limits.connectionsPerWorker}; }`,
+  ]
+}
+
+function basics({ dir, limits }: Topology): string[] {
+  const kinds = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+  return [
+    ...kinds.map((kind) => `${kind}_temp_path "${dir}/temp/${kind}";`),
+    ...mimeTypes(),
+    "log_format farebox '$msec $request_id $upstream_addr $status $upstream_status $request_time $upstream_response_time $bytes_sent $request_method $uri';",
+    `access_log "${dir}/access.log" farebox buffer=64k flush=1s;`,
+    'server_tokens off;',
+    'sendfile on;',
+    'tcp_nodelay on;',
+    'reset_timedout_connection on;',
+    'keepalive_timeout 75s;',
+    'keepalive_requests 1000000000;',
+    'keepalive_time 24h;',
+    'client_header_timeout 5s;',
+    'client_body_timeout 5s;',
+    'send_timeout 10s;',
+    'client_header_buffer_size 2k;',
+    'large_client_header_buffers 8 8k;',
+    `client_max_body_size ${limits.bodyBytesMax};`,
+    `client_body_buffer_size ${limits.bodyBytesMax};`,
+    'proxy_buffers 16 8k;',
+    'proxy_max_temp_file_size 0;',
+  ]
+}
+
+function mimeTypes(): string[] {
+  return [
+    'types {',
+    '  text/html html;',
+    '  text/css css;',
+    '  text/javascript js mjs;',
+    '  application/json json map webmanifest;',
+    '  image/svg+xml svg;',
+    '  image/png png;',
+    '  image/x-icon ico;',
+    '  font/woff2 woff2;',
+    '}',
+    'default_type application/octet-stream;',
+    'charset utf-8;',
+  ]
+}
+
+const BUY_PATH = '/api/sales/[^/]+/fares/[^/]+/orders'
+
+const TROUBLE_FIELDS = ['code', 'title', 'detail'] as const
+
+function maps(): string[] {
+  const buy = `"~^POST ${BUY_PATH}$"`
+  return [
+    '# A request without an Idempotency-Key gets one, and the node is told that it was made here.',
+    'map $http_idempotency_key $farebox_key { "" $request_id; default $http_idempotency_key; }',
+    'map $http_idempotency_key $farebox_key_made { "" 1; default ""; }',
+    `map "$request_method $uri" $farebox_buy { ${buy} 1; default ""; }`,
+    'map $farebox_buy $farebox_key_returned { 1 $farebox_key; default ""; }',
+    ...TROUBLE_FIELDS.map(
+      (name) =>
+        `map $farebox_buy $farebox_trouble_${name} { 1 "${TROUBLE.buy[name]}"; default "${TROUBLE.other[name]}"; }`,
+    ),
+    ...retryBuckets(),
+  ]
+}
+
+function retryBuckets(): string[] {
+  const [first, ...others] = RETRY_BUCKETS_MS
+  const percent = Math.floor(10_000 / RETRY_BUCKETS_MS.length) / 100
+  return [
+    'split_clients $request_id $farebox_retry_ms {',
+    ...others.map((ms) => `  ${percent}% ${ms};`),
+    `  * ${first ?? RETRY_BASE_MS};`,
+    '}',
+    `map $farebox_retry_ms $farebox_retry_s { ${RETRY_BASE_MS} ${RETRY_BASE_MS / 1000}; default ${RETRY_BASE_MS / 1000 + 1}; }`,
+  ]
+}
+
+function upstream({ nodes, limits }: Topology): string[] {
+  if (nodes.length === 0) return []
+  return [
+    'upstream farebox_nodes {',
+    '  zone farebox_nodes 256k;',
+    ...nodes.map(
+      ({ id, host, port, weight }) => `  server ${host}:${port} weight=${weight} max_fails=2 fail_timeout=2s; # ${id}`,
+    ),
+    `  keepalive ${limits.keepalive};`,
+    '  keepalive_timeout 8s;',
+    '  keepalive_requests 1000000000;',
+    '  keepalive_time 24h;',
+    '}',
+  ]
+}
+
+function statusServer({ statusPort, version }: Topology): string[] {
+  return [
+    'server {',
+    `  listen 127.0.0.1:${statusPort};`,
+    '  access_log off;',
+    '  keepalive_timeout 0;',
+    `  location = /version { default_type application/json; return 200 '{"version":${version},"workerPid":$pid}'; }`,
+    '  location = /connections { stub_status; }',
+    '  location / { return 404; }',
+    '}',
+  ]
+}
+
+function server(topology: Topology): string[] {
+  const { listen, webDir, live, nodes } = topology
+  const toNodes = (lines: readonly string[] = []) =>
+    nodes.length === 0 ? ['return 503;'] : [...lines, 'proxy_pass http://farebox_nodes;']
+  return [
+    'server {',
+    ...indent([
+      `listen ${listen.host}:${listen.port} backlog=4096;`,
+      'absolute_redirect off;',
+      'add_header X-Request-Id $request_id always;',
+      ...EDGE_RULES.map(({ caught, problem }) => `error_page ${caught.join(' ')} = ${problem.location};`),
+      ...proxying(topology),
+      ...location('= /api/sales', toNodes()),
+      ...location('/api/sales/', [...toNodes(), ...location(`~ ^${BUY_PATH}$`, toNodes([...passed(BUY_HEADERS)]))]),
+      ...location('= /api/orders', toNodes([...READ_ONLY])),
+      ...location('/api/orders/', toNodes([...READ_ONLY])),
+      ...(live ? location('= /api/live', toNodes(liveLines())) : []),
+      ...location('/api', ['return 404;']),
+      ...['/healthz', '/readyz', '/metrics'].flatMap((path) => location(`= ${path}`, ['return 404;'])),
+      ...location('/', webDir === null ? ['return 404;'] : [`root "${webDir}";`, 'index index.html;']),
+      ...EDGE_RULES.flatMap(({ problem }) => problemLocation(problem)),
+    ]),
+    '}',
+  ]
+}
+
+const READ_ONLY: readonly string[] = ['if ($request_method !~ ^(GET|HEAD|OPTIONS)$) { return 405; }']
+
+type Headers = readonly (readonly [name: string, value: string])[]
+
+/** Every header that a node reads. Whatever else a client sends stays here. */
+const CALL_HEADERS: Headers = [
+  ['Host', '$http_host'],
+  ['Connection', '""'],
+  ['Authorization', '$http_authorization'],
+  ['Content-Type', '$http_content_type'],
+  ['Origin', '$http_origin'],
+  ['Access-Control-Request-Method', '$http_access_control_request_method'],
+  ['Access-Control-Request-Headers', '$http_access_control_request_headers'],
+  ['X-Request-Id', '$request_id'],
+]
+const BUY_HEADERS: Headers = [
+  ...CALL_HEADERS,
+  ['Idempotency-Key', '$farebox_key'],
+  ['X-Farebox-Key-Made', '$farebox_key_made'],
+]
+const LIVE_HEADERS: Headers = [
+  ...CALL_HEADERS.filter(([name]) => name !== 'Connection'),
+  ['Connection', '"upgrade"'],
+  ['Upgrade', '$http_upgrade'],
+  ['Sec-WebSocket-Key', '$http_sec_websocket_key'],
+  ['Sec-WebSocket-Version', '$http_sec_websocket_version'],
+  ['Sec-WebSocket-Protocol', '$http_sec_websocket_protocol'],
+  ['Sec-WebSocket-Extensions', '$http_sec_websocket_extensions'],
+]
+
+function passed(headers: Headers): string[] {
+  return headers.map(([name, value]) => `proxy_set_header ${name} ${value};`)
+}
+
+function proxying({ limits }: Topology): string[] {
+  return [
+    'proxy_http_version 1.1;',
+    'proxy_pass_request_headers off;',
+    ...passed(CALL_HEADERS),
+    'proxy_hide_header X-Request-Id;',
+    `proxy_connect_timeout ${limits.connectTimeoutMs}ms;`,
+    `proxy_read_timeout ${limits.readTimeoutMs}ms;`,
+    `proxy_send_timeout ${limits.readTimeoutMs}ms;`,
+    'proxy_next_upstream error timeout;',
+    'proxy_next_upstream_tries 4;',
+    `proxy_next_upstream_timeout ${limits.readTimeoutMs}ms;`,
+  ]
+}
+
+function liveLines(): string[] {
+  return [...passed(LIVE_HEADERS), 'proxy_read_timeout 75s;', 'proxy_send_timeout 75s;', 'proxy_buffering off;']
+}
+
+function problemLocation(problem: EdgeProblem): string[] {
+  const { status, code, title, detail, retry, returnsKey } = problem
+  const retryAfterMs = retry ? '$farebox_retry_ms' : 'null'
+  const body = `{"type":"urn:farebox:problem:${code}","title":"${title}","status":${status},"code":"${code}","detail":"${detail}","requestId":"$request_id","retryAfterMs":${retryAfterMs}}`
+  const named = problem.location.startsWith('@')
+  return location(named ? problem.location : `= ${problem.location}`, [
+    ...(named ? [] : ['internal;']),
+    'default_type application/problem+json;',
+    'charset off;',
+    'add_header X-Request-Id $request_id always;',
+    'add_header Cache-Control no-store always;',
+    ...(retry ? ['add_header Retry-After $farebox_retry_s always;'] : []),
+    ...(returnsKey ? ['add_header Idempotency-Key $farebox_key_returned always;'] : []),
+    `return ${status} '${body}';`,
+  ])
+}
+
+function location(match: string, lines: readonly string[]): string[] {
+  return [`location ${match} {`, ...indent(lines), '}']
+}
+
+function indent(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`)
+}

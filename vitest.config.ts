@@ -1,0 +1,29 @@
+import { configDefaults, defineConfig } from 'vitest/config'
+
+const exclude = [...configDefaults.exclude, '**/dist/**', '**/.farebox/**', '**/.tools/**']
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['**/*.test.ts', '**/*.prop.test.ts'],
+          exclude: [...exclude, '**/*.redis.test.ts', '**/*.e2e.test.ts'],
+        },
+      },
+      { test: { name: 'redis', include: ['**/*.redis.test.ts'], exclude, testTimeout: 60_000, hookTimeout: 30_000 } },
+      {
+        test: {
+          name: 'e2e',
+          include: ['**/*.e2e.test.ts'],
+          exclude,
+          // Real processes share two or so cores and are measured against the clock: one file at a time.
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+})
