@@ -37,6 +37,7 @@ export class Cycle {
   #applied: Topology | null = null
   #durability: { readonly found: Durability; readonly askedAtMs: number } | null = null
   #role: Role | 'unknown' = 'unknown'
+  readonly #underWay = new Map<string, Promise<void>>()
   /** The newest fleet record read with nodes in it: their addresses, should the store come back empty. */
   #lastFleet: FleetSnapshot | null = null
 
@@ -109,9 +110,9 @@ export class Cycle {
       { deadAfterMs: rules.deadAfterMs, uninterruptedMs: uninterruptedMs(this.#attention) },
     )
     for (const action of actions) if (!(await this.#perform(action))) return
-    await Promise.all(
-      broken.map(([saleId, snapshot]) => recovery.look(saleId, snapshot, this.#nodesToAsk(fleet), durability)),
-    )
+    for (const [saleId, snapshot] of broken) {
+      this.#background(`recover ${saleId}`, () => recovery.look(saleId, snapshot, this.#nodesToAsk(fleet), durability))
+    }
   }
 
   async #readFleet(): Promise<FleetSnapshot> {
@@ -172,12 +173,32 @@ export class Cycle {
         log.info({ saleId, weights, fence, outcome: reply.outcome }, 'weights set')
         return reply.outcome !== 'refused'
       }
-      case 'apply_topology': {
-        await loadBalancer.apply(action.topology)
-        this.#applied = action.topology
-        log.info({ topology: action.topology }, 'topology applied')
+      case 'apply_topology':
+        this.#background('apply the topology', async () => {
+          await loadBalancer.apply(action.topology)
+          if (leadership.lease() === lease) this.#applied = action.topology
+          log.info({ topology: action.topology }, 'topology applied')
+        })
         return true
-      }
+      default:
+        return action satisfies never
     }
+  }
+
+  /**
+   * What may take longer than the lease (a reload of nginx, a node that does not answer) goes on beside the rounds,
+   * each thing once at a time. After a failure the next round plans it again.
+   */
+  #background(name: string, work: () => Promise<void>): void {
+    if (this.#underWay.has(name)) return
+    const done = work()
+      .catch((error: unknown) => this.#parts.log.error({ err: error }, `could not ${name}`))
+      .finally(() => this.#underWay.delete(name))
+    this.#underWay.set(name, done)
+  }
+
+  /** Resolves when nothing goes on beside the rounds. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay.values())
   }
 }
