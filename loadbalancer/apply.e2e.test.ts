@@ -9,6 +9,7 @@ import type { Topology } from './render.ts'
 import { waitFor } from './wait.ts'
 
 const BUY = '/api/sales/demo/fares/second/orders'
+const at = (seq: number) => ({ era: 1, seq })
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
@@ -239,21 +240,21 @@ describe('plans', () => {
   it('are applied in order, and an older one is refused', async () => {
     const [first, second] = [await upstream('n1', 1), await upstream('n2', 1)]
     const topology = await edge([first])
-    const plan = (version: number, nodes: readonly Upstream[]) => applyPlan({ ...topology, version, nodes })
-    expect(await plan(5, [second])).toEqual({ outcome: 'applied', version: 5, reloaded: true })
-    expect(await servedVersion(topology.statusPort)).toBe(5)
+    const plan = (seq: number, nodes: readonly Upstream[]) => applyPlan({ ...topology, version: at(seq), nodes })
+    expect(await plan(5, [second])).toEqual({ outcome: 'applied', version: at(5), reloaded: true })
+    expect(await servedVersion(topology.statusPort)).toEqual(at(5))
     await buy(topology.listen.port)
     expect([first.count, second.count]).toEqual([0, 1])
-    expect(await plan(4, [first])).toEqual({ outcome: 'stale', version: 4, newest: 5 })
-    expect(await plan(5, [first])).toEqual({ outcome: 'stale', version: 5, newest: 5 })
-    expect(await plan(6, [second])).toEqual({ outcome: 'unchanged', version: 6 })
+    expect(await plan(4, [first])).toEqual({ outcome: 'stale', version: at(4), newest: at(5) })
+    expect(await plan(5, [first])).toEqual({ outcome: 'stale', version: at(5), newest: at(5) })
+    expect(await plan(6, [second])).toEqual({ outcome: 'unchanged', version: at(6) })
     expect(await plan(5, [second])).toMatchObject({ outcome: 'stale' })
-    expect(readApplied(topology.dir)).toMatchObject({ version: 6, textVersion: 5 })
-    expect(await servedVersion(topology.statusPort)).toBe(5)
-    expect(
-      (await Promise.all([7, 8, 9].map((version) => plan(version, [first])))).some((r) => r.outcome === 'applied'),
-    ).toBe(true)
-    expect(readApplied(topology.dir)?.version).toBe(9)
+    expect(readApplied(topology.dir)).toMatchObject({ version: at(6), textVersion: at(5) })
+    expect(await servedVersion(topology.statusPort)).toEqual(at(5))
+    expect((await Promise.all([7, 8, 9].map((seq) => plan(seq, [first])))).some((r) => r.outcome === 'applied')).toBe(
+      true,
+    )
+    expect(readApplied(topology.dir)?.version).toEqual(at(9))
   })
 
   it('that nginx refuses change nothing', async () => {
@@ -261,12 +262,12 @@ describe('plans', () => {
     const topology = await edge([node])
     const bad = {
       ...topology,
-      version: 2,
+      version: at(2),
       user: 'no-such-user-here',
       nodes: [{ ...node, host: 'no.such.host.invalid' }],
     }
     await expect(applyPlan(bad)).rejects.toThrow(ApplyError)
-    expect(readApplied(topology.dir)?.version).toBe(1)
+    expect(readApplied(topology.dir)?.version).toEqual(at(1))
     expect((await buy(topology.listen.port)).status).toBe(200)
   })
 
@@ -289,8 +290,8 @@ describe('plans', () => {
       ...Array.from({ length: 16 }, () => client('failedKeepAlive')),
       ...Array.from({ length: 4 }, () => client('failedFresh')),
     ]
-    for (let version = 2; version <= 21; version++) {
-      await applyPlan({ ...topology, version, nodes: version % 2 === 0 ? nodes : nodes.slice(0, 1) })
+    for (let seq = 2; seq <= 21; seq++) {
+      await applyPlan({ ...topology, version: at(seq), nodes: seq % 2 === 0 ? nodes : nodes.slice(0, 1) })
     }
     stop = true
     await Promise.all(clients)

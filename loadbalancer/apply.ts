@@ -13,8 +13,8 @@ import { dirname } from 'node:path'
 import { readIfThere, takeLock, writeAtomically } from './atomic-file.ts'
 import { childrenOf, commandLine, identify, isAlive, signalProcess } from './process-identity.ts'
 import type { ProcessIdentity } from './process-identity.ts'
-import { configPath, EDGE_DIRECTORIES, render } from './render.ts'
-import type { Topology } from './render.ts'
+import { comparePlans, configPath, EDGE_DIRECTORIES, FIRST_PLAN, render } from './render.ts'
+import type { PlanVersion, Topology } from './render.ts'
 import { waitFor } from './wait.ts'
 
 export class ApplyError extends Error {
@@ -35,19 +35,19 @@ export interface ApplyOptions {
 
 /** The newest plan ever accepted in a directory. */
 export interface Applied {
-  readonly version: number
+  readonly version: PlanVersion
   /** The version in the text that nginx runs: lower when a newer plan said the same. */
-  readonly textVersion: number
+  readonly textVersion: PlanVersion
   /** Of the text without its version. */
   readonly hash: string
   readonly statusPort: number
 }
 
 export type ApplyResult =
-  | { readonly outcome: 'applied'; readonly version: number; readonly reloaded: boolean }
+  | { readonly outcome: 'applied'; readonly version: PlanVersion; readonly reloaded: boolean }
   /** The plan says what nginx does already: no reload, because each one costs idle clients their connections. */
-  | { readonly outcome: 'unchanged'; readonly version: number }
-  | { readonly outcome: 'stale'; readonly version: number; readonly newest: number }
+  | { readonly outcome: 'unchanged'; readonly version: PlanVersion }
+  | { readonly outcome: 'stale'; readonly version: PlanVersion; readonly newest: PlanVersion }
 
 const DEADLINE_MS = 10_000
 
@@ -66,11 +66,11 @@ export async function applyPlan(topology: Topology, options: ApplyOptions = {}):
   try {
     const newest = readApplied(dir)
     const hash = hashOf(topology)
-    if (newest && isStale(newest, topology.version, hash)) {
+    const running = findNginx(dir)
+    if (newest && isStale(newest, topology.version, hash, running !== null)) {
       return { outcome: 'stale', version: topology.version, newest: newest.version }
     }
-    const running = findNginx(dir)
-    if (newest && newest.hash === hash && running && (await servedVersion(newest.statusPort)) === newest.textVersion) {
+    if (newest && newest.hash === hash && running && (await serves(newest.statusPort, newest.textVersion))) {
       writeApplied(dir, { ...newest, version: topology.version })
       return { outcome: 'unchanged', version: topology.version }
     }
@@ -80,8 +80,10 @@ export async function applyPlan(topology: Topology, options: ApplyOptions = {}):
   }
 }
 
-function isStale(newest: Applied, version: number, hash: string): boolean {
-  return version < newest.version || (version === newest.version && hash !== newest.hash)
+/** Two different texts of one version: only while nothing runs, when whoever starts the cluster sets the ports anew. */
+function isStale(newest: Applied, version: PlanVersion, hash: string, running: boolean): boolean {
+  const order = comparePlans(version, newest.version)
+  return order < 0 || (order === 0 && hash !== newest.hash && running)
 }
 
 async function replace(
@@ -123,7 +125,7 @@ export async function startNginx(dir: string, options: ApplyOptions = {}): Promi
       async () => {
         if (failure) throw failure
         const identity = child.pid === undefined ? null : identify(child.pid)
-        return (await servedVersion(applied.statusPort)) === applied.textVersion && identity
+        return (await serves(applied.statusPort, applied.textVersion)) && identity
       },
       { deadlineMs: options.deadlineMs ?? DEADLINE_MS, what: 'nginx to answer' },
     )
@@ -157,9 +159,14 @@ export function findNginx(dir: string): ProcessIdentity | null {
 }
 
 /** What the running nginx says its plan is; null when nothing answers. */
-export async function servedVersion(statusPort: number): Promise<number | null> {
+export async function servedVersion(statusPort: number): Promise<PlanVersion | null> {
   const status = await readStatus(statusPort)
-  return status?.version ?? null
+  return status && { era: status.era, seq: status.seq }
+}
+
+async function serves(statusPort: number, version: PlanVersion): Promise<boolean> {
+  const served = await servedVersion(statusPort)
+  return served !== null && comparePlans(served, version) === 0
 }
 
 async function reload(topology: Topology, master: ProcessIdentity, deadlineMs: number): Promise<void> {
@@ -167,14 +174,13 @@ async function reload(topology: Topology, master: ProcessIdentity, deadlineMs: n
   signalProcess(master, 'SIGHUP')
   try {
     await waitFor(
-      async () =>
-        oldWorkers.every(hasStoppedAccepting) && (await servedVersion(topology.statusPort)) === topology.version,
-      { deadlineMs, everyMs: 10, what: `nginx to serve plan ${topology.version}` },
+      async () => oldWorkers.every(hasStoppedAccepting) && (await serves(topology.statusPort, topology.version)),
+      { deadlineMs, everyMs: 10, what: `nginx to serve plan ${label(topology.version)}` },
     )
   } catch (error) {
     throw new ApplyError(
       'not_served',
-      `nginx does not serve plan ${topology.version}:\n${lastLines(topology.dir)}`,
+      `nginx does not serve plan ${label(topology.version)}:\n${lastLines(topology.dir)}`,
       error,
     )
   }
@@ -205,7 +211,11 @@ function program(options: ApplyOptions): string {
   return options.program ?? 'nginx'
 }
 
-function readStatus(port: number): Promise<{ version: number; workerPid: number } | null> {
+interface Status extends PlanVersion {
+  readonly workerPid: number
+}
+
+function readStatus(port: number): Promise<Status | null> {
   return new Promise((resolve) => {
     const request = http.get({ host: '127.0.0.1', port, path: '/version', agent: false, timeout: 1000 }, (response) => {
       let text = ''
@@ -214,7 +224,7 @@ function readStatus(port: number): Promise<{ version: number; workerPid: number 
       response.on('error', () => resolve(null))
       response.on('end', () => {
         try {
-          resolve(JSON.parse(text) as { version: number; workerPid: number })
+          resolve(JSON.parse(text) as Status)
         } catch {
           resolve(null)
         }
@@ -240,9 +250,13 @@ async function lock(dir: string, deadlineMs: number): Promise<() => void> {
   }
 }
 
+function label({ era, seq }: PlanVersion): string {
+  return `${era}.${seq}`
+}
+
 function hashOf(topology: Topology): string {
   return createHash('sha256')
-    .update(render({ ...topology, version: 0 }))
+    .update(render({ ...topology, version: FIRST_PLAN }))
     .digest('hex')
 }
 

@@ -64,7 +64,7 @@ export async function freePort(): Promise<number> {
 
 export async function edgeTopology(nodes: readonly UpstreamNode[], changes: Partial<Topology> = {}): Promise<Topology> {
   return {
-    version: 1,
+    version: { era: 1, seq: 1 },
     dir: mkdtempSync(join(tmpdir(), 'farebox-edge-')),
     user: process.getuid?.() === 0 ? 'root' : null,
     listen: { host: '127.0.0.1', port: await freePort() },

@@ -3,7 +3,7 @@ import { EDGE_DEFAULTS, render, TopologyError } from './render.ts'
 import type { Topology } from './render.ts'
 
 const topology: Topology = {
-  version: 7,
+  version: { era: 2, seq: 7 },
   dir: '/var/farebox/nginx',
   user: null,
   listen: { host: '0.0.0.0', port: 8080 },
@@ -41,7 +41,7 @@ describe('render', () => {
     ['a host that ends the directive', { nodes: [{ id: 'n1', host: 'a; return 200', port: 9001, weight: 1 }] }],
     ['an id that ends the comment', { nodes: [{ id: 'n1\n', host: '127.0.0.1', port: 9001, weight: 1 }] }],
     ['a directory that ends the string', { dir: '/tmp/a";' }],
-    ['a version that is no number', { version: Number.NaN }],
+    ['a version that is no number', { version: { era: 1, seq: Number.NaN } }],
   ])('refuses %s', (_, change) => {
     expect(() => render({ ...topology, ...change })).toThrow(TopologyError)
   })

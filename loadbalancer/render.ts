@@ -9,6 +9,8 @@
  * - nginx's own errors look like everybody's errors (`problems.ts`).
  * - Its own directory holds everything it writes, so that any user can run it beside the system's nginx.
  */
+import { compareVersions, VERSION_ZERO } from '../stock/core/words.ts'
+import type { Version } from '../stock/core/words.ts'
 import { EDGE_RULES, RETRY_BASE_MS, RETRY_BUCKETS_MS, TROUBLE } from './problems.ts'
 import type { EdgeProblem } from './problems.ts'
 
@@ -40,9 +42,15 @@ export const EDGE_DEFAULTS: EdgeLimits = {
   readTimeoutMs: 5000,
 }
 
+export type PlanVersion = Version
+/** Before the fleet has a version of its own. */
+export const FIRST_PLAN: PlanVersion = VERSION_ZERO
+/** Negative, zero or positive, like a sort comparator. */
+export const comparePlans = compareVersions
+
 export interface Topology {
-  /** Only grows; an older one is never applied over a newer one. Shown by the status location. */
-  readonly version: number
+  /** Of the fleet's record; only grows. An older plan is never applied over a newer one. Shown by the status location. */
+  readonly version: PlanVersion
   /** Absolute. nginx writes nothing outside. */
   readonly dir: string
   /** The system user for workers when started by root; null when started by anybody else. */
@@ -84,7 +92,9 @@ export function render(topology: Topology): string {
 }
 
 function check({ version, dir, webDir, nodes, listen, statusPort }: Topology): void {
-  if (!Number.isSafeInteger(version) || version < 0) refuse(`version ${version} is not a whole number`)
+  for (const part of [version.era, version.seq]) {
+    if (!Number.isSafeInteger(part) || part < 0) refuse(`version ${part} is not a whole number`)
+  }
   for (const path of [dir, webDir]) {
     if (path !== null && !/^\/[^"$\\\n;{}]*$/.test(path))
       refuse(`path ${JSON.stringify(path)} cannot be written into nginx.conf`)
@@ -221,7 +231,7 @@ function statusServer({ statusPort, version }: Topology): string[] {
     `  listen 127.0.0.1:${statusPort};`,
     '  access_log off;',
     '  keepalive_timeout 0;',
-    `  location = /version { default_type application/json; return 200 '{"version":${version},"workerPid":$pid}'; }`,
+    `  location = /version { default_type application/json; return 200 '{"era":${version.era},"seq":${version.seq},"workerPid":$pid}'; }`,
     '  location = /connections { stub_status; }',
     '  location / { return 404; }',
     '}',

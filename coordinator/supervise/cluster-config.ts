@@ -1,0 +1,83 @@
+/**
+ * DIR/config.yaml, which every process of the cluster reads: the operator's configuration, plus where Redis is and
+ * where the secret lies. Secrets stay in files of mode 0600 and never appear in a command line.
+ *
+ * The environment stands above the file in every process, so it is asked first here as well. The file's contents are
+ * checked by the processes themselves, against the schema of `config/`.
+ */
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parse, stringify } from 'yaml'
+import { writeAtomically } from '../../loadbalancer/atomic-file.ts'
+import { ClusterFailure } from './failure.ts'
+
+export interface ClusterPaths {
+  readonly config: string
+  readonly secret: string
+  readonly adminToken: string
+}
+
+export function clusterPaths(dir: string): ClusterPaths {
+  return {
+    config: join(dir, 'config.yaml'),
+    secret: join(dir, 'identity.secret'),
+    adminToken: join(dir, 'admin.token'),
+  }
+}
+
+type Tree = Record<string, unknown>
+
+/** The operator's configuration, as far as the supervisor has to know it. */
+export interface OperatorConfig {
+  readonly tree: Tree
+  /** The operator's own Redis, or null when the cluster is to have one. */
+  readonly redisUrl: string | null
+  readonly hasIdentity: boolean
+}
+
+export function readOperatorConfig(path: string | null, environment: NodeJS.ProcessEnv): OperatorConfig {
+  const tree = path === null ? {} : parseFile(path)
+  const redis = environment['FAREBOX_REDIS_URL'] ?? group(tree, 'redis')['url']
+  const identity = group(tree, 'identity')
+  const hasIdentity = ['secret', 'secretFile', 'publicKeys'].some((name) => identity[name] !== undefined)
+  const named = ['SECRET', 'SECRET_FILE', 'PUBLIC_KEYS'].some((name) => environment[`FAREBOX_IDENTITY_${name}`])
+  return { tree, redisUrl: typeof redis === 'string' ? redis : null, hasIdentity: hasIdentity || named }
+}
+
+/** Writes the cluster's configuration and, where they are missing, the buyers' secret and the operator's token. */
+export function writeClusterConfig(dir: string, operator: OperatorConfig, redisUrl: string): void {
+  mkdirSync(dir, { recursive: true })
+  const { config, secret, adminToken } = clusterPaths(dir)
+  ensureSecret(adminToken)
+  const tree: Tree = { ...operator.tree, redis: { ...group(operator.tree, 'redis'), url: redisUrl } }
+  if (!operator.hasIdentity) {
+    ensureSecret(secret)
+    tree['identity'] = { ...group(operator.tree, 'identity'), secretFile: secret }
+  }
+  const head = '# Written by "farebox up" from --config. Changes made here are lost with the next up.\n'
+  // The operator's file may hold the secret itself.
+  writeAtomically(config, head + stringify(tree), 0o600)
+}
+
+function ensureSecret(path: string): void {
+  if (!existsSync(path)) writeAtomically(path, randomBytes(32).toString('hex'), 0o600)
+}
+
+function group(tree: Tree, name: string): Tree {
+  const value = tree[name]
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {}
+}
+
+function parseFile(path: string): Tree {
+  let value: unknown
+  try {
+    value = parse(readFileSync(resolve(path), 'utf8'))
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new ClusterFailure('bad_config', `cannot read the configuration ${path}: ${why}`, { path }, error)
+  }
+  if (value === null || value === undefined) return {}
+  if (typeof value === 'object' && !Array.isArray(value)) return { ...value }
+  throw new ClusterFailure('bad_config', `the configuration ${path} is not a YAML mapping`, { path })
+}

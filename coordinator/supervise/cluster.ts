@@ -1,0 +1,257 @@
+/**
+ * A cluster on one machine: Redis, nodes, a coordinator and nginx, started together, ended together.
+ *
+ * Every process goes into the cluster file as soon as it runs, so that whoever finds the directory after a crash
+ * (`down`, or the next `up`) knows what to end. A pid is only signalled together with its start time.
+ */
+import { join } from 'node:path'
+import { takeLock } from '../../loadbalancer/atomic-file.ts'
+import { applyPlan, findNginx, readApplied, startNginx, stopNginx } from '../../loadbalancer/apply.ts'
+import { identify, isAlive } from '../../loadbalancer/process-identity.ts'
+import type { ProcessIdentity } from '../../loadbalancer/process-identity.ts'
+import { FIRST_PLAN } from '../../loadbalancer/render.ts'
+import { readOperatorConfig, writeClusterConfig } from './cluster-config.ts'
+import { aliveProcesses, changeCluster, processesOf, readCluster, withProcess, writeCluster } from './cluster-file.ts'
+import type { ClusterFile, CoordinatorRecord, NodeRecord } from './cluster-file.ts'
+import { edgeTopology } from './edge.ts'
+import { ClusterFailure } from './failure.ts'
+import { planLayout } from './layout.ts'
+import type { LayoutRequest } from './layout.ts'
+import { choosePorts } from './ports.ts'
+import { startProcess, stopProcess, waitReady } from './processes.ts'
+import { findRedis, startRedis, waitForRedis } from './redis.ts'
+import { createAndOpen, waitForSale } from './sale.ts'
+import type { SaleText } from './sale.ts'
+
+export interface ClusterOptions extends Omit<LayoutRequest, 'redisUrl'> {
+  /** Where `bin/farebox` and `web/` are. */
+  readonly root: string
+  readonly configFile: string | null
+  readonly sale: SaleText | null
+  readonly environment: NodeJS.ProcessEnv
+  readonly readyDeadlineMs: number
+  readonly note: (line: string) => void
+  /** Aborted by Ctrl-C: a start under way is given up. */
+  readonly signal?: AbortSignal
+}
+
+const STOP_GRACE_MS = 10_000
+
+/** What the start or the supervision of a cluster holds: nobody else may start one in the directory. */
+export interface RunningCluster {
+  readonly file: ClusterFile
+  readonly stop: () => Promise<void>
+}
+
+/**
+ * Starts or resumes the cluster and returns when it is ready.
+ * @throws ClusterFailure, having stopped everything that it started.
+ */
+export async function startCluster(options: ClusterOptions): Promise<RunningCluster> {
+  const { dir } = options
+  const operator = readOperatorConfig(options.configFile, options.environment)
+  const lock = takeLock(join(dir, 'up.lock'))
+  if (!('release' in lock)) throw alreadyRunning(dir, `"up" with pid ${lock.heldBy.pid}`)
+  try {
+    const previous = readCluster(dir)
+    if (previous) await refuseIfRunning(previous)
+    const layout = await planLayout({ ...options, redisUrl: operator.redisUrl }, previous)
+    writeClusterConfig(dir, operator, layout.redis.url)
+    writeCluster({ ...layout, supervisor: identify(process.pid) })
+    await bringUp(options, layout)
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+  const stop = async (): Promise<void> => {
+    await stopProcesses(dir)
+    lock.release()
+  }
+  return { file: readCluster(dir) ?? fail(dir), stop }
+}
+
+async function bringUp(options: ClusterOptions, layout: ClusterFile): Promise<void> {
+  const { dir, note, readyDeadlineMs, sale } = options
+  const goOn = (): void => {
+    if (options.signal?.aborted) throw new ClusterFailure('interrupted', 'interrupted: everything started was stopped')
+  }
+  try {
+    if (layout.redis.config !== null) {
+      note('starting redis')
+      await startByName(options.root, dir, 'redis')
+    }
+    goOn()
+    note(`starting ${layout.nodes.length} nodes and a coordinator`)
+    const members = [...layout.nodes, ...layout.coordinators]
+    const started = await Promise.all(members.map(({ id }) => launch(options.root, dir, id)))
+    goOn()
+    await Promise.all(
+      members.map(({ id, adminUrl }, index) => {
+        const process = started[index]
+        return process && waitReady(dir, id, process, adminUrl, readyDeadlineMs)
+      }),
+    )
+    goOn()
+    note('starting nginx')
+    await startByName(options.root, dir, 'nginx')
+    goOn()
+    if (sale) await createAndOpen(dir, layout.coordinators[0]?.adminUrl ?? '', sale)
+    await waitForSale(layout.url, sale?.id ?? null, readyDeadlineMs)
+    goOn()
+  } catch (error) {
+    await stopProcesses(dir)
+    throw error
+  }
+}
+
+/** Starts one process of the cluster file again, on its stored ports, and waits until it is ready. */
+export async function startByName(
+  root: string,
+  dir: string,
+  name: string,
+  deadlineMs = 20_000,
+): Promise<ProcessIdentity> {
+  const process = await launch(root, dir, name)
+  const file = readCluster(dir) ?? fail(dir)
+  if (name === 'redis') await waitForRedis(dir, Number(new URL(file.redis.url).port), process, deadlineMs)
+  const member = memberOf(file, name)
+  if (member) await waitReady(dir, name, process, member.adminUrl, deadlineMs)
+  return process
+}
+
+/** Starts one process and writes it down, before it is ready. */
+async function launch(root: string, dir: string, name: string): Promise<ProcessIdentity> {
+  const file = readCluster(dir) ?? fail(dir)
+  const process = await spawnByName(root, file, name)
+  await changeCluster(dir, (now) => withProcess(now, name, process))
+  return process
+}
+
+async function spawnByName(root: string, file: ClusterFile, name: string): Promise<ProcessIdentity> {
+  const { dir } = file
+  if (name === 'redis') return startRedis(dir, Number(new URL(file.redis.url).port))
+  if (name === 'nginx') return startEdge(root, file)
+  const node = file.nodes.find(({ id }) => id === name)
+  const coordinator = file.coordinators.find(({ id }) => id === name)
+  const args = node ? nodeArguments(dir, node) : coordinator && coordinatorArguments(dir, coordinator)
+  if (!args) throw new ClusterFailure('no_such_node', `there is no process "${name}" in ${dir}`)
+  return startProcess(dir, { name, program: process.execPath, args: [join(root, 'bin', 'farebox'), ...args] })
+}
+
+async function startEdge(root: string, file: ClusterFile): Promise<ProcessIdentity> {
+  const version = readApplied(file.nginx.dir)?.version ?? FIRST_PLAN
+  try {
+    await applyPlan(edgeTopology(file, version, file.nodes, root))
+    return await startNginx(file.nginx.dir)
+  } catch (error) {
+    if (error instanceof Error && /ENOENT/.test(`${error.message} ${String(error.cause)}`)) {
+      throw new ClusterFailure('missing_program', 'nginx is not installed', { program: 'nginx' }, error)
+    }
+    const why = error instanceof Error ? error.message : String(error)
+    throw new ClusterFailure('process_failed', why, { process: 'nginx' }, error)
+  }
+}
+
+function nodeArguments(dir: string, { id, weight, url, adminUrl }: NodeRecord): string[] {
+  const port = new URL(url).port
+  const adminPort = new URL(adminUrl).port
+  return ['run', 'node', '--dir', dir, '--id', id, '--weight', `${weight}`, '--port', port, '--admin-port', adminPort]
+}
+
+function coordinatorArguments(dir: string, { id, adminUrl }: CoordinatorRecord): string[] {
+  return ['run', 'coordinator', '--dir', dir, '--id', id, '--admin-port', new URL(adminUrl).port]
+}
+
+/** Adds a node with the next free id, starts it and waits until it is ready. The coordinator brings it into nginx. */
+export async function addNode(root: string, dir: string, weight: number): Promise<NodeRecord> {
+  const [port = 0, adminPort = 0] = await choosePorts([null, null])
+  const file = await changeCluster(dir, (now) => {
+    const highest = Math.max(0, ...now.nodes.map(({ id }) => Number(id.slice(1))).filter(Number.isSafeInteger))
+    const url = `http://127.0.0.1:${port}`
+    const adminUrl = `http://127.0.0.1:${adminPort}`
+    const node: NodeRecord = { id: `n${highest + 1}`, url, adminUrl, weight, process: null }
+    return { ...now, nodes: [...now.nodes, node] }
+  })
+  return startNode(root, dir, file.nodes.at(-1)?.id ?? '')
+}
+
+/** Starts a node that died or was drained. One that runs is left alone. */
+export async function startNode(root: string, dir: string, id: string): Promise<NodeRecord> {
+  const find = (): NodeRecord => {
+    const node = (readCluster(dir) ?? fail(dir)).nodes.find((one) => one.id === id)
+    if (!node) throw new ClusterFailure('no_such_node', `there is no node "${id}" in ${dir}`)
+    return node
+  }
+  const { process } = find()
+  if (!process || !isAlive(process)) await startByName(root, dir, id)
+  return find()
+}
+
+/** Which processes run. Redis and nginx count also when an operator started them by hand. */
+export async function clusterStatus(
+  dir: string,
+): Promise<{ readonly name: string; readonly pid: number | null; readonly alive: boolean }[]> {
+  const file = await withFound(readCluster(dir) ?? fail(dir))
+  return processesOf(file)
+    .filter(({ name }) => name !== 'redis' || file.redis.config !== null)
+    .map(({ name, process }) => ({ name, pid: process?.pid ?? null, alive: process !== null && isAlive(process) }))
+}
+
+/** Stops what runs, the supervisor first, which then stops the rest. */
+export async function stopCluster(dir: string): Promise<{ readonly stopped: readonly string[] }> {
+  const file = readCluster(dir)
+  if (!file) return { stopped: [] }
+  const running = aliveProcesses(await withFound(file)).map(({ name }) => name)
+  // A supervisor that restarts what dies must go before the rest does.
+  if (file.supervisor?.pid !== process.pid) await stopProcess(file.supervisor, 3 * STOP_GRACE_MS)
+  await stopProcesses(dir)
+  return { stopped: running }
+}
+
+/** nginx first, so that no new buyer comes; Redis last, so that everybody can say goodbye to it. */
+async function stopProcesses(dir: string): Promise<void> {
+  const known = readCluster(dir)
+  if (!known) return
+  const file = await withFound(known)
+  if (file.nginx.process && isAlive(file.nginx.process)) await stopNginx(file.nginx.process)
+  await Promise.all(file.nodes.map((node) => stopProcess(node.process, STOP_GRACE_MS)))
+  await Promise.all(file.coordinators.map((one) => stopProcess(one.process, STOP_GRACE_MS)))
+  await stopProcess(file.redis.process, STOP_GRACE_MS)
+}
+
+async function refuseIfRunning(file: ClusterFile): Promise<void> {
+  const running = aliveProcesses(await withFound(file)).map(({ name, process }) => `${name} (pid ${process?.pid})`)
+  if (running.length > 0) throw alreadyRunning(file.dir, running.join(', '))
+}
+
+function alreadyRunning(dir: string, what: string): ClusterFailure {
+  return new ClusterFailure(
+    'already_running',
+    `a cluster runs in ${dir}: ${what}. Stop it with: bin/farebox down --dir ${dir}`,
+  )
+}
+
+/** Redis and nginx may have been started again by hand: then they have other pids than the file knows. */
+async function withFound(file: ClusterFile): Promise<ClusterFile> {
+  let found = file
+  if (!file.nginx.process || !isAlive(file.nginx.process)) {
+    found = withProcess(found, 'nginx', findNginx(file.nginx.dir) ?? file.nginx.process)
+  }
+  if (file.redis.config !== null && (!file.redis.process || !isAlive(file.redis.process))) {
+    found = withProcess(found, 'redis', (await findRedis(file.dir, file.redis.url)) ?? file.redis.process)
+  }
+  return found
+}
+
+/** Processes of the file that died. Redis and nginx that somebody started by hand are alive. */
+export async function diedProcesses(dir: string): Promise<string[]> {
+  return (await clusterStatus(dir)).filter(({ alive, pid }) => pid !== null && !alive).map(({ name }) => name)
+}
+
+function memberOf(file: ClusterFile, name: string): { readonly adminUrl: string } | undefined {
+  return [...file.nodes, ...file.coordinators].find(({ id }) => id === name)
+}
+
+function fail(dir: string): never {
+  throw new ClusterFailure('no_cluster', `there is no cluster in ${dir}`, { dir })
+}

@@ -1,0 +1,89 @@
+/** What a start is to bring up: ids, weights and ports, from what was asked and what the directory remembers. */
+import { join } from 'node:path'
+import { configPath } from '../../loadbalancer/render.ts'
+import type { ClusterFile, CoordinatorRecord, NodeRecord } from './cluster-file.ts'
+import { ClusterFailure } from './failure.ts'
+import { choosePorts, isFree } from './ports.ts'
+import { redisConfigPath } from './redis.ts'
+
+export interface LayoutRequest {
+  readonly dir: string
+  /** Null: as stored, else {@link DEFAULT_NODES}. */
+  readonly nodes: number | null
+  readonly weights: readonly number[] | null
+  /** Null: as stored, else {@link DEFAULT_PORT}; 0: a free one. */
+  readonly port: number | null
+  readonly redisUrl: string | null
+}
+
+export const DEFAULT_NODES = 4
+export const DEFAULT_PORT = 8080
+const HOST = '0.0.0.0'
+
+export async function planLayout(request: LayoutRequest, previous: ClusterFile | null): Promise<ClusterFile> {
+  const { dir, redisUrl } = request
+  const members = membersOf(request, previous)
+  const port = await edgePort(request.port, previous)
+  const before = new Map(previous?.nodes.map((node) => [node.id, node]))
+  const [statusPort = 0, redisPort = 0, adminPort = 0, edge = 0, ...nodePorts] = await choosePorts([
+    previous?.nginx.statusPort ?? null,
+    previous?.redis.config ? portOf(previous.redis.url) : null,
+    portOf(previous?.coordinators[0]?.adminUrl),
+    port === 0 ? null : port,
+    ...members.flatMap(({ id }) => [portOf(before.get(id)?.url), portOf(before.get(id)?.adminUrl)]),
+  ])
+  const nodes = members.map(({ id, weight }, index): NodeRecord => {
+    const [own = 0, admin = 0] = nodePorts.slice(2 * index, 2 * index + 2)
+    return { id, url: local(own), adminUrl: local(admin), weight, process: null }
+  })
+  const coordinator: CoordinatorRecord = { id: 'c1', adminUrl: local(adminPort), process: null }
+  const edgeDir = join(dir, 'nginx')
+  return {
+    dir,
+    url: local(edge),
+    nodes,
+    redis: {
+      url: redisUrl ?? `redis://127.0.0.1:${redisPort}`,
+      config: redisUrl === null ? redisConfigPath(dir) : null,
+      process: null,
+    },
+    coordinators: [coordinator],
+    nginx: { config: configPath(edgeDir), dir: edgeDir, host: HOST, port: edge, statusPort, process: null },
+    supervisor: null,
+  }
+}
+
+interface Member {
+  readonly id: string
+  readonly weight: number
+}
+
+function membersOf({ nodes, weights }: LayoutRequest, previous: ClusterFile | null): Member[] {
+  const stored = previous?.nodes ?? []
+  if (nodes === null && weights === null && stored.length > 0) return stored.map(({ id, weight }) => ({ id, weight }))
+  const count = nodes ?? weights?.length ?? DEFAULT_NODES
+  if (weights !== null && weights.length !== count) {
+    throw new ClusterFailure('bad_config', `${weights.length} weights for ${count} nodes: give one for each`)
+  }
+  return Array.from({ length: count }, (_, index) => ({
+    id: `n${index + 1}`,
+    weight: weights?.[index] ?? stored.find(({ id }) => id === `n${index + 1}`)?.weight ?? 1,
+  }))
+}
+
+/** A port that was asked for must be free; a stored one is taken again where it is. */
+async function edgePort(wanted: number | null, previous: ClusterFile | null): Promise<number> {
+  if (wanted === 0) return 0
+  const port = wanted ?? previous?.nginx.port ?? DEFAULT_PORT
+  if (await isFree(port, HOST)) return port
+  if (wanted === null && previous !== null) return 0
+  throw new ClusterFailure('port_taken', `port ${port} is taken: give another with --port, or --port 0 for a free one`)
+}
+
+function portOf(url: string | undefined): number | null {
+  return url === undefined ? null : Number(new URL(url).port)
+}
+
+function local(port: number): string {
+  return `http://127.0.0.1:${port}`
+}

@@ -1,0 +1,76 @@
+/** The sale of `up --sale FILE`: made and opened by the coordinator, then seen through nginx. */
+import { readFileSync } from 'node:fs'
+import { parse } from 'yaml'
+import { waitFor } from '../../loadbalancer/wait.ts'
+import { clusterPaths } from './cluster-config.ts'
+import { ClusterFailure } from './failure.ts'
+
+export interface SaleText {
+  readonly id: string
+  readonly fareId: string
+  /** A sale with an hour opens by itself. */
+  readonly opensByHand: boolean
+  readonly text: string
+}
+
+/** Reads only what `up` has to know; the coordinator judges the file. */
+export function readSaleText(path: string): SaleText {
+  try {
+    const text = readFileSync(path, 'utf8')
+    const sale = parse(text) as { id?: unknown; opensAt?: unknown; fares?: { id?: unknown }[] } | null
+    if (typeof sale?.id !== 'string') throw new Error('it has no id')
+    return { id: sale.id, fareId: String(sale.fares?.[0]?.id ?? ''), opensByHand: sale.opensAt === undefined, text }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new ClusterFailure('bad_sale_file', `cannot read the sale file ${path}: ${why}`, { path }, error)
+  }
+}
+
+/** Makes the sale and opens it, unless an equal one is there: then its state is left as it is. */
+export async function createAndOpen(dir: string, adminUrl: string, sale: SaleText): Promise<void> {
+  const made = await admin(dir, `${adminUrl}/admin/sales`, sale.text)
+  const isNew = typeof made === 'object' && made !== null && 'outcome' in made && made.outcome === 'created'
+  if (isNew && sale.opensByHand) await admin(dir, `${adminUrl}/admin/sales/${sale.id}/open`, '')
+}
+
+/** Waits until nginx passes on an answer about the sale; without one, any answer of a node's. */
+export async function waitForSale(url: string, saleId: string | null, deadlineMs: number): Promise<void> {
+  const path = saleId === null ? '/api/sales' : `/api/sales/${saleId}`
+  let last = 'no answer'
+  try {
+    await waitFor(
+      async () => {
+        const answer = await fetch(url + path, { signal: AbortSignal.timeout(2000) }).catch(() => null)
+        if (answer) last = `${answer.status} ${(await answer.text().catch(() => '')).slice(0, 300)}`
+        return answer?.status === 200
+      },
+      { deadlineMs, everyMs: 50, what: `${path} to be answered through nginx` },
+    )
+  } catch (error) {
+    throw new ClusterFailure('not_ready', `GET ${url}${path} is not answered with 200; last: ${last}`, null, error)
+  }
+}
+
+async function admin(dir: string, url: string, body: string): Promise<unknown> {
+  const token = readFileSync(clusterPaths(dir).adminToken, 'utf8').trim()
+  const answer = await fetch(url, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/yaml' },
+    body,
+    signal: AbortSignal.timeout(15_000),
+  })
+  const text = await answer.text()
+  const value = parseJson(text)
+  if (answer.ok) return value
+  const detail = typeof value === 'object' && value !== null && 'detail' in value ? String(value.detail) : text
+  const code = answer.status === 400 || answer.status === 422 ? 'bad_sale_file' : 'sale_refused'
+  throw new ClusterFailure(code, `the coordinator refuses the sale: ${detail}`, value)
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Builds dist/: TypeScript compiled, other assets copied beside it.
+ *
+ * It is built aside and then moved into place, so that a running cluster and a second build never see half of it.
+ */
+import { spawnSync } from 'node:child_process'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { createHash } from 'node:crypto'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ASSETS = ['.lua', '.yaml', '.sql']
+const SKIPPED = new Set(['node_modules', 'dist', 'web', 'bench', 'docs', 'setup', 'bin'])
+
+/** Every file that goes into dist/, relative to the root, sorted. @param {string} root @returns {string[]} */
+export function sourceFiles(root) {
+  return walk(root, root).toSorted()
+}
+
+/** @param {string} root @param {string} dir @returns {string[]} */
+function walk(root, dir) {
+  return readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(dir, entry.name)
+    if (entry.name.startsWith('.') || (dir === root && SKIPPED.has(entry.name))) return []
+    if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : walk(root, path)
+    return /\.ts$/.test(entry.name) || isAsset(entry.name) ? [relative(root, path)] : []
+  })
+}
+
+/** @param {string} name */
+function isAsset(name) {
+  return ASSETS.some((ending) => name.endsWith(ending))
+}
+
+/** By content, since a checkout sets every time anew. @param {string} root */
+export function sourceHash(root) {
+  const hash = createHash('sha256')
+  for (const path of ['tsconfig.json', 'package-lock.json', ...sourceFiles(root)]) {
+    const content = readFileSync(join(root, path))
+    hash.update(`${path}\0${content.length}\0`).update(content)
+  }
+  return hash.digest('hex')
+}
+
+/** @param {string} root */
+export function isBuilt(root) {
+  const stamp = join(root, 'dist', '.source-hash')
+  return existsSync(stamp) && readFileSync(stamp, 'utf8') === sourceHash(root)
+}
+
+/** @param {string} root @returns {boolean} false when the compiler found errors, which it printed */
+export function build(root) {
+  const hash = sourceHash(root)
+  const draft = mkdtempSync(join(root, '.dist-draft-'))
+  try {
+    const tsc = join(root, 'node_modules', '.bin', 'tsc')
+    const run = spawnSync(tsc, ['-p', 'tsconfig.json', '--outDir', draft], { cwd: root, stdio: ['ignore', 2, 2] })
+    if (run.status !== 0) return false
+    for (const path of sourceFiles(root).filter(isAsset)) cpSync(join(root, path), join(draft, path))
+    writeFileSync(join(draft, '.source-hash'), hash)
+    swap(root, draft)
+    return true
+  } finally {
+    rmSync(draft, { recursive: true, force: true })
+  }
+}
+
+/**
+ * A directory cannot replace one that has files in it, so the old one steps aside first. Of two builds at once either
+ * may win; the loser tries again.
+ * @param {string} root @param {string} draft
+ */
+function swap(root, draft) {
+  const dist = join(root, 'dist')
+  const aside = `${draft}.old`
+  for (let tries = 0; ; tries++) {
+    try {
+      if (existsSync(dist)) renameSync(dist, aside)
+      renameSync(draft, dist)
+      break
+    } catch (error) {
+      if (tries >= 20 || !['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code)) throw error
+    } finally {
+      rmSync(aside, { recursive: true, force: true })
+    }
+  }
+}
+
+export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
+
+if (process.argv[1] && statSync(process.argv[1]).ino === statSync(fileURLToPath(import.meta.url)).ino) {
+  process.exitCode = build(ROOT) ? 0 : 1
+}

@@ -1,0 +1,93 @@
+/**
+ * `npm run up`, `npm test`, `npm run bench` on a machine where perhaps nothing is installed yet: prepare, then run.
+ *
+ * Only Node's own modules are used, since this runs before `npm ci`. It asks for nothing; where it may not install,
+ * it prints the command that would and exits 69.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { build, isBuilt, ROOT } from './build.mjs'
+import { ensureK6 } from './k6.mjs'
+import { checkNode, ensurePackages } from './packages.mjs'
+import { ensurePrograms, SetupError, withSystemPath } from './programs.mjs'
+
+const note = (line) => process.stderr.write(`setup: ${line}\n`)
+
+const COMMANDS = {
+  up: async (args, environment) => run('bin/farebox', ['up', ...upArguments(args)], environment),
+  test: async (args, environment) => {
+    const bin = (name) => join('node_modules', '.bin', name)
+    const steps = [
+      [bin('oxlint'), ['--type-aware']],
+      [bin('prettier'), ['--check', '--log-level', 'warn', '.']],
+      [bin('tsc'), ['-p', 'tsconfig.json', '--noEmit']],
+      [bin('vitest'), ['run', ...args]],
+    ]
+    for (const [program, stepArgs] of steps) {
+      note([program, ...stepArgs].join(' '))
+      const code = await run(program, stepArgs, environment)
+      if (code !== 0) return code
+    }
+    return 0
+  },
+  bench: async (args, environment) => {
+    const k6 = ensureK6(ROOT, args, environment, note)
+    const main = 'dist/bench/main.js'
+    if (!existsSync(join(ROOT, main))) throw new SetupError(`${main} is not there`)
+    return run(process.execPath, [main, ...args], { ...environment, K6_BIN: k6 })
+  },
+}
+
+/** Four nodes and the demo sale, unless the arguments say otherwise. */
+function upArguments(args) {
+  const has = (name) => args.some((arg) => arg === name || arg.startsWith(`${name}=`))
+  const demo = join(ROOT, 'config', 'demo-sale.yaml')
+  return [
+    ...args,
+    ...(has('--nodes') || has('--weights') ? [] : ['--nodes', '4']),
+    ...(has('--sale') || !existsSync(demo) ? [] : ['--sale', demo]),
+  ]
+}
+
+/** Runs in our place: same output, same exit code. Signals to us are passed on, and we wait for its end. */
+function run(program, args, environment) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: ROOT, env: environment, stdio: 'inherit' })
+    const pass = (signal) => child.kill(signal)
+    // The terminal sends Ctrl-C to the child as well; here it must only not end us first.
+    const stay = () => undefined
+    process.on('SIGINT', stay)
+    process.on('SIGTERM', pass)
+    process.on('SIGHUP', pass)
+    child.on('error', reject)
+    child.on('exit', (code, signal) => {
+      process.off('SIGINT', stay)
+      process.off('SIGTERM', pass)
+      process.off('SIGHUP', pass)
+      resolve(code ?? 128 + ({ SIGINT: 2, SIGKILL: 9, SIGTERM: 15 }[signal] ?? 1))
+    })
+  })
+}
+
+async function main([command, ...args]) {
+  const work = COMMANDS[command]
+  if (!work) throw new SetupError(`usage: node setup/run.mjs ${Object.keys(COMMANDS).join('|')} [arguments]`, 2)
+  checkNode(process.versions.node)
+  const environment = withSystemPath(process.env)
+  ensurePrograms(command, environment, note)
+  ensurePackages(ROOT, environment, note)
+  if (!isBuilt(ROOT)) {
+    note('building')
+    if (!build(ROOT)) throw new SetupError("the build failed; the compiler's messages are above")
+  }
+  return work(args, environment)
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error
+  process.stderr.write(`setup: ${error.message}\n`)
+  process.exitCode = error.exitCode
+}
