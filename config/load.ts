@@ -264,7 +264,10 @@ function hashCluster(found: Map<OptionPath, Found>, publicKeyPems: readonly stri
     .toSorted()
     .map((path) => {
       const value = valueOf(found, path)
-      return [path, optionAt(path).secret === true && value !== null ? sha256(`farebox ${String(value)}`) : value]
+      return [
+        path,
+        optionAt(path).secret === true && value !== null ? sha256(`farebox ${JSON.stringify(value)}`) : value,
+      ]
     })
   const keys = publicKeyPems.map((pem) => sha256(pem)).toSorted()
   return sha256(JSON.stringify([...agreed, ['identity.publicKeys', keys]]))
