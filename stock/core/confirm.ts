@@ -5,6 +5,7 @@
 import { callerFault } from './fence.ts'
 import {
   BUYER_ORDERS_KEPT,
+  conservationFault,
   emit,
   levelFor,
   type NodeRecord,
@@ -66,6 +67,7 @@ function judge(record: SaleRecord, item: ConfirmItem, state: SaleState, nowMs: n
   if (item.quantity < 1 || item.quantity > limitPerBuyer) return { status: 'bad_quantity' }
   if (state !== 'open') return { status: statusOfState(state) }
   if (nowMs > item.deadlineMs) return { status: 'too_late' }
+  if (conservationFault(item.fareId, fare) !== null) return { status: 'unlawful' }
   const buyerTickets = record.buyers.get(item.buyer)?.tickets ?? 0
   if (buyerTickets + item.quantity > limitPerBuyer) return { status: 'limit_reached', buyerTickets }
   if (fare.remaining >= item.quantity) return { status: 'held' }

@@ -15,11 +15,12 @@ export interface FleetRecord {
   lease: number
 }
 
-export function newFleetRecord(context: StoreContext): FleetRecord {
+/** Not certified until a coordinator allots its first era. */
+export function newFleetRecord(): FleetRecord {
   return {
     era: 0,
     seq: 0,
-    certificate: context.fingerprint,
+    certificate: '',
     configHash: null,
     nodes: new Map(),
     saleIds: new Set(),

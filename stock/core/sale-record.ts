@@ -97,9 +97,10 @@ export function versionOf(record: SaleRecord): Version {
 }
 
 /** The state by the store's clock: opening and closing times act by themselves, no process has to. */
-export function stateAt(record: SaleRecord, nowMs: number): SaleState {
-  const { opensAtMs, closesAtMs } = record.definition
-  const { state } = record
+export function stateAt(
+  { state, definition: { opensAtMs, closesAtMs } }: Pick<SaleRecord, 'state' | 'definition'>,
+  nowMs: number,
+): SaleState {
   if (state === 'draft' || state === 'closed') return state
   if (closesAtMs !== null && nowMs >= closesAtMs) return 'closed'
   if (state === 'scheduled' && opensAtMs !== null && nowMs >= opensAtMs) return 'open'

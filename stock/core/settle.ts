@@ -1,6 +1,6 @@
 /** Telling the store which fate an order has met; idempotent, forwards only. `settle.lua` is the same in Redis. */
 import { certificateFault } from './fence.ts'
-import { emit, type SaleRecord, stateAt, type StoreContext, versionOf } from './sale-record.ts'
+import { emit, type FareRecord, type SaleRecord, stateAt, type StoreContext, versionOf } from './sale-record.ts'
 import type { Order, Version } from './words.ts'
 import type { SettleItem, SettleReply, Stopped } from '../port.ts'
 
@@ -14,10 +14,25 @@ export function settle(
 ): SettleReply | Stopped {
   const stopped = certificateFault(record, seen, context)
   if (stopped !== null || record === undefined) return stopped ?? { outcome: 'recovering' }
-  const seqIfSettled = record.seq + 1
-  const results = items.map((item) => settleOne(record, item, seqIfSettled))
-  if (results.includes('settled')) {
-    record.seq = seqIfSettled
+  const seq = record.seq + 1
+  const settled = new Map<string, Order>()
+  const moves: Move[] = []
+  const results = items.map((item): SettleResult => {
+    const order = settled.get(item.orderId) ?? record.orders.get(item.orderId)
+    if (order === undefined) return 'unknown_order'
+    const result = judgeFate(order, item)
+    if (result !== 'settled') return result
+    const after = settledOrder(order, item, seq)
+    settled.set(order.id, after)
+    moves.push({ before: order, after })
+    return 'settled'
+  })
+  const fares = faresAfter(record, moves, seq)
+  if (moves.length > 0) {
+    for (const order of settled.values()) record.orders.set(order.id, order)
+    for (const [fareId, fare] of fares) record.fares.set(fareId, fare)
+    for (const { after } of moves) if (after.state === 'released') giveBackToBuyer(record, after)
+    record.seq = seq
     emit(record, [])
   }
   return {
@@ -29,27 +44,36 @@ export function settle(
   }
 }
 
-function settleOne(record: SaleRecord, item: SettleItem, seq: number): SettleResult {
-  const order = record.orders.get(item.orderId)
-  if (order === undefined) return 'unknown_order'
-  const judged = judgeFate(order, item)
-  if (judged !== 'settled') return judged
+interface Move {
+  readonly before: Order
+  readonly after: Order
+}
 
-  const fare = record.fares.get(order.fareId)
-  if (fare === undefined) throw new Error(`order ${order.id} is of fare ${order.fareId}, which is not there`)
-  fare[order.state === 'paid' ? 'paid' : 'held'] -= order.quantity
-  fare.seq = seq
-  if (item.fate.state === 'paid') {
-    fare.paid += order.quantity
-    record.orders.set(order.id, { ...order, state: 'paid', paidAtMs: item.atMs, paidSeq: seq })
-    return 'settled'
+function settledOrder(order: Order, { fate, atMs }: SettleItem, seq: number): Order {
+  if (fate.state === 'paid') return { ...order, state: 'paid', paidAtMs: atMs, paidSeq: seq }
+  return { ...order, state: 'released', reason: fate.reason, releasedAtMs: atMs, releasedSeq: seq }
+}
+
+/** The counters of the fares touched, after all moves; throws before anything is written if one went below 0. */
+function faresAfter(record: SaleRecord, moves: readonly Move[], seq: number): Map<string, FareRecord> {
+  const fares = new Map<string, FareRecord>()
+  for (const { before, after } of moves) {
+    const present = fares.get(before.fareId) ?? record.fares.get(before.fareId)
+    if (present === undefined) throw new Error(`order ${before.id} is of fare ${before.fareId}, which is not there`)
+    const fare = { ...present, seq }
+    fare[before.state === 'paid' ? 'paid' : 'held'] -= before.quantity
+    fare[after.state === 'paid' ? 'paid' : 'remaining'] += before.quantity
+    fares.set(before.fareId, fare)
   }
-  fare.remaining += order.quantity
-  const { reason } = item.fate
-  record.orders.set(order.id, { ...order, state: 'released', reason, releasedAtMs: item.atMs, releasedSeq: seq })
+  for (const [fareId, { held, paid }] of fares) {
+    if (held < 0 || paid < 0) throw new Error(`fare ${fareId}: held ${held}, paid ${paid}`)
+  }
+  return fares
+}
+
+function giveBackToBuyer(record: SaleRecord, order: Order): void {
   const buyer = record.buyers.get(order.buyer)
   if (buyer !== undefined) buyer.tickets -= order.quantity
-  return 'settled'
 }
 
 /** held to paid, held to released, paid to released as refunded; nothing else moves. */

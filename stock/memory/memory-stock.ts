@@ -43,7 +43,7 @@ export function createMemoryStock(world: {
 }): MemoryStock {
   const context = (): StoreContext => ({ nowMs: world.nowMs(), fingerprint: world.fingerprint() })
   const saleRecords = new Map<string, SaleRecord>()
-  const fleetRecord = newFleetRecord(context())
+  const fleetRecord = newFleetRecord()
   return {
     saleRecords,
     fleetRecord,
@@ -152,7 +152,7 @@ function memoryFleet(record: FleetRecord, context: () => StoreContext): FleetSto
     },
     lead: async (coordinator, ttlMs) => (certified() ? takeLease(record, coordinator, ttlMs, context()) : RECOVERING),
     async resign(coordinatorId) {
-      if (record.leader?.id === coordinatorId) record.leader = null
+      if (certified()) takeLease(record, { id: coordinatorId, adminUrl: '' }, 0, context())
     },
     async setNodes(lease, changes) {
       if (!certified()) return RECOVERING
