@@ -35,6 +35,8 @@ export interface OpenCase {
 export class Recovery {
   readonly #parts: RecoveryParts
   readonly #cases = new Map<string, OpenCase>()
+  /** By sale and node: the most that each node said in the open case. */
+  readonly #heard = new Map<string, Map<string, NodeTestimony>>()
 
   constructor(parts: RecoveryParts) {
     this.#parts = parts
@@ -60,7 +62,8 @@ export class Recovery {
     const mark = this.#parts.marks.get(saleId)
     const behind = snapshot !== null && mark !== null && compareVersions(snapshot.version, mark) < 0
     const whole = snapshot !== null && snapshot.certified && !behind
-    if (whole && this.#cases.delete(saleId)) this.#parts.log.info({ saleId }, 'the sale is whole')
+    if (whole && this.#cases.has(saleId)) this.#parts.log.info({ saleId }, 'the sale is whole')
+    if (whole) this.#closeCase(saleId)
     return whole
   }
 
@@ -73,16 +76,17 @@ export class Recovery {
   ): Promise<void> {
     const { marks, port, log } = this.#parts
     await marks.refresh()
-    const mark = marks.get(saleId)
     const sinceMs = this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs()
     // A copy restored in place still shows the certificate of the life it was copied from. Any call that carries
     // what was seen before makes the store find out; this one does nothing else.
-    if (snapshot?.certified === true && mark !== null) await port.sales.settle(saleId, [], mark)
+    const seen = marks.get(saleId)
+    if (snapshot?.certified === true && seen !== null) await port.sales.settle(saleId, [], seen)
 
+    const testimonies = await this.#hearNodes(saleId, nodes)
     const facts: ReopenCase = {
       store: snapshot,
-      mark,
-      nodes: await this.#testimonies(saleId, nodes),
+      mark: marks.get(saleId),
+      nodes: testimonies,
       durability: { durable: durability.durable ?? this.#parts.declaredDurable, faults: durability.faults },
       askedMs: this.#parts.monotonicMs() - sinceMs,
     }
@@ -104,8 +108,9 @@ export class Recovery {
       const message = `the store has no record of sale "${saleId}": there is nothing to recover. Restore the store's data first`
       throw new OperationError('no_record', message, { saleId })
     }
+    const testimonies = await this.#hearNodes(saleId, nodes)
     const mark = this.#parts.marks.get(saleId)
-    const floorSeq = floorSeqOf({ store: snapshot, mark, nodes: await this.#testimonies(saleId, nodes) })
+    const floorSeq = floorSeqOf({ store: snapshot, mark, nodes: testimonies })
     this.#parts.log.warn({ saleId, mark, store: snapshot.version }, 'an operator recovers the sale as the store has it')
     return this.#certify(saleId, snapshot.version.era, floorSeq)
   }
@@ -123,7 +128,7 @@ export class Recovery {
       throw new OperationError('lost_race', `another coordinator began era ${reply.version.era} of "${saleId}" first`)
     }
     const forMs = this.#parts.monotonicMs() - (this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs())
-    this.#cases.delete(saleId)
+    this.#closeCase(saleId)
     const { fingerprint, durable } = await port.durability()
     marks.note(saleId, reply.version, { fingerprint, durable: durable ?? this.#parts.declaredDurable })
     await marks.flush()
@@ -131,18 +136,45 @@ export class Recovery {
     return reply.version
   }
 
+  #closeCase(saleId: string): void {
+    this.#cases.delete(saleId)
+    this.#heard.delete(saleId)
+  }
+
   #eraFloor(saleId: string, expectedEra: number): number {
     return Math.max(expectedEra, this.#parts.marks.get(saleId)?.era ?? 0)
   }
 
-  async #testimonies(saleId: string, nodes: readonly FleetNode[]): Promise<NodeTestimony[]> {
-    const live = nodes.filter(({ state }) => state === 'live' || state === 'draining')
-    return Promise.all(
-      live.map(async ({ id, adminUrl }) => {
+  /**
+   * Asks every node, whatever the fleet calls it: a node that was declared dead meanwhile has still seen what it has
+   * seen. What was once heard counts as long as the case is open, and raises the mark, so that neither the death of
+   * the witness nor that of this coordinator makes a store look whole that is not. Only live nodes are waited for.
+   */
+  async #hearNodes(saleId: string, nodes: readonly FleetNode[]): Promise<NodeTestimony[]> {
+    const heard = this.#heard.get(saleId) ?? new Map<string, NodeTestimony>()
+    this.#heard.set(saleId, heard)
+    await Promise.all(
+      nodes.map(async ({ id, adminUrl, state }) => {
         const report = await this.#parts.askNode(adminUrl)
-        const sale = report?.sales.find((candidate) => candidate.saleId === saleId)
-        return { nodeId: id, reply: report === null ? null : { known: sale ?? null } }
+        const sale = report?.sales.find((candidate) => candidate.saleId === saleId) ?? null
+        const known = heard.get(id)?.reply?.known ?? null
+        if (sale !== null) {
+          if (known === null || compareVersions(sale, known) >= 0) heard.set(id, { nodeId: id, reply: { known: sale } })
+          this.#raiseMark(saleId, sale)
+        } else if (report !== null && known === null) heard.set(id, { nodeId: id, reply: { known: null } })
+        else if (!heard.has(id) && (state === 'live' || state === 'draining')) {
+          heard.set(id, { nodeId: id, reply: null })
+        }
       }),
     )
+    await this.#parts.marks.flush()
+    return [...heard.values()]
+  }
+
+  /** What a node has seen says nothing about durability: that stays as it was known, and unknown is no. */
+  #raiseMark(saleId: string, version: Version): void {
+    const { marks } = this.#parts
+    const mark = marks.get(saleId)
+    if (mark !== null && compareVersions(version, mark) > 0) marks.note(saleId, version, mark)
   }
 }
