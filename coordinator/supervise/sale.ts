@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { waitFor } from '../../loadbalancer/wait.ts'
 import { clusterPaths } from './cluster-config.ts'
-import { ClusterFailure } from './failure.ts'
+import { ClusterFailure, interrupted } from './failure.ts'
 
 export interface SaleText {
   readonly id: string
@@ -34,7 +34,12 @@ export async function createAndOpen(dir: string, adminUrl: string, sale: SaleTex
 }
 
 /** Waits until nginx passes on an answer about the sale; without one, any answer of a node's. */
-export async function waitForSale(url: string, saleId: string | null, deadlineMs: number): Promise<void> {
+export async function waitForSale(
+  url: string,
+  saleId: string | null,
+  deadlineMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
   const path = saleId === null ? '/api/sales' : `/api/sales/${saleId}`
   let last = 'no answer'
   try {
@@ -44,9 +49,10 @@ export async function waitForSale(url: string, saleId: string | null, deadlineMs
         if (answer) last = `${answer.status} ${(await answer.text().catch(() => '')).slice(0, 300)}`
         return answer?.status === 200
       },
-      { deadlineMs, everyMs: 50, what: `${path} to be answered through nginx` },
+      { deadlineMs, everyMs: 50, what: `${path} to be answered through nginx`, signal },
     )
   } catch (error) {
+    if (signal?.aborted) throw interrupted(error)
     throw new ClusterFailure('not_ready', `GET ${url}${path} is not answered with 200; last: ${last}`, null, error)
   }
 }
