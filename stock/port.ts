@@ -227,12 +227,18 @@ export interface SaleStore {
   /** A buyer's orders of the sale, newest first (the newest 100), and how many tickets count against the limit. */
   readBuyer(saleId: string, buyer: string): Promise<{ readonly tickets: number; readonly orders: readonly Order[] }>
   /** Pages through every order; an order may come twice, none that was there throughout is left out. */
-  scanOrders(saleId: string, cursor: string): Promise<{ readonly cursor: string | null; readonly orders: readonly Order[] }>
+  scanOrders(
+    saleId: string,
+    cursor: string,
+  ): Promise<{ readonly cursor: string | null; readonly orders: readonly Order[] }>
   /** Pages through every buyer who ever got an order, with the tickets counted against the limit. */
   scanBuyers(
     saleId: string,
     cursor: string,
-  ): Promise<{ readonly cursor: string | null; readonly buyers: readonly { readonly buyer: string; readonly tickets: number }[] }>
+  ): Promise<{
+    readonly cursor: string | null
+    readonly buyers: readonly { readonly buyer: string; readonly tickets: number }[]
+  }>
 }
 
 export type NodeState = 'live' | 'draining' | 'drained' | 'dead'
@@ -253,7 +259,12 @@ export interface FleetSnapshot {
   readonly certified: boolean
   readonly nodes: readonly FleetNode[]
   readonly saleIds: readonly string[]
-  readonly leader: { readonly id: string; readonly adminUrl: string; readonly lease: number; readonly untilMs: number } | null
+  readonly leader: {
+    readonly id: string
+    readonly adminUrl: string
+    readonly lease: number
+    readonly untilMs: number
+  } | null
   /** Hash of the settings on which the cluster must agree; null while nobody has set it. */
   readonly configHash: string | null
 }
@@ -266,9 +277,12 @@ export interface FleetStore {
   certify(expectedEra: number, era: number): Promise<{ outcome: 'certified' | 'lost_race'; version: Version }>
   addSale(saleId: string): Promise<void>
   /** A node enters the fleet, or enters it anew, as live: a higher epoch. */
-  join(node: { readonly id: string; readonly url: string; readonly adminUrl: string; readonly weight: number }): Promise<
-    { readonly outcome: 'joined'; readonly epoch: number; readonly weight: number } | Stopped
-  >
+  join(node: {
+    readonly id: string
+    readonly url: string
+    readonly adminUrl: string
+    readonly weight: number
+  }): Promise<{ readonly outcome: 'joined'; readonly epoch: number; readonly weight: number } | Stopped>
   heartbeat(node: { readonly id: string; readonly epoch: number }): Promise<
     | {
         readonly outcome: 'alive'
@@ -280,7 +294,10 @@ export interface FleetStore {
     | Stopped
   >
   /** Takes or renews the leader's lease; a fencing number that only grows. */
-  lead(coordinator: { readonly id: string; readonly adminUrl: string }, ttlMs: number): Promise<
+  lead(
+    coordinator: { readonly id: string; readonly adminUrl: string },
+    ttlMs: number,
+  ): Promise<
     | { readonly outcome: 'leading'; readonly lease: number }
     | { readonly outcome: 'following'; readonly leaderId: string }
     | Stopped

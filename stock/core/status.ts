@@ -12,6 +12,7 @@ export const ITEM_STATUSES = [
   'paused',
   'closed',
   'too_late',
+  'unlawful',
   'limit_reached',
   'not_enough',
   'all_held',

@@ -1,0 +1,96 @@
+/** An operator's changes to a running sale: its state and its stock; and a new era after recovery. */
+import { certificateFault } from './fence.ts'
+import { emit, type SaleRecord, stateAt, type StoreContext, versionOf } from './sale-record.ts'
+import type { SaleState, Version } from './words.ts'
+import type { ChangeReply, StateChange } from '../port.ts'
+
+/**
+ * What a change of state leads to, from the state by the clock: a new state, `unchanged`, or why it is refused.
+ * `closed` is final: closing tells buyers that no more will come.
+ */
+export function nextState(present: SaleState, change: StateChange): SaleState | 'unchanged' | { refused: string } {
+  switch (change) {
+    case 'open':
+      if (present === 'closed') return { refused: 'sale_closed' }
+      return present === 'open' ? 'unchanged' : 'open'
+    case 'pause':
+      if (present === 'closed') return { refused: 'sale_closed' }
+      if (present === 'draft') return { refused: 'sale_is_draft' }
+      return present === 'paused' ? 'unchanged' : 'paused'
+    case 'close':
+      return present === 'closed' ? 'unchanged' : 'closed'
+  }
+}
+
+export function changeState(
+  record: SaleRecord | undefined,
+  change: StateChange,
+  seen: Version,
+  context: StoreContext,
+): ChangeReply {
+  const stopped = certificateFault(record, seen, context)
+  if (stopped !== null || record === undefined) return stopped ?? { outcome: 'recovering' }
+  const next = nextState(stateAt(record, context.nowMs), change)
+  if (typeof next === 'object') return { outcome: 'refused', why: next.refused, version: versionOf(record) }
+  if (next !== 'unchanged') {
+    record.state = next
+    record.seq += 1
+    emit(record, [])
+  }
+  return {
+    outcome: next === 'unchanged' ? 'unchanged' : 'changed',
+    version: versionOf(record),
+    nowMs: context.nowMs,
+    state: stateAt(record, context.nowMs),
+  }
+}
+
+export function setStock(
+  record: SaleRecord | undefined,
+  fareId: string,
+  stock: number,
+  seen: Version,
+  context: StoreContext,
+): ChangeReply {
+  const stopped = certificateFault(record, seen, context)
+  if (stopped !== null || record === undefined) return stopped ?? { outcome: 'recovering' }
+  const fare = record.fares.get(fareId)
+  if (fare === undefined) return { outcome: 'refused', why: 'no_such_fare', version: versionOf(record) }
+  if (stock < fare.held + fare.paid) {
+    return { outcome: 'refused', why: 'below_held_and_paid', version: versionOf(record) }
+  }
+  const changed = stock !== fare.stock
+  if (changed) {
+    fare.remaining += stock - fare.stock
+    fare.stock = stock
+    record.seq += 1
+    fare.seq = record.seq
+    emit(record, [])
+  }
+  return {
+    outcome: changed ? 'changed' : 'unchanged',
+    version: versionOf(record),
+    nowMs: context.nowMs,
+    state: stateAt(record, context.nowMs),
+  }
+}
+
+/** Begins a new era by compare-and-set: everything handed out in the old one (epochs, leases, levels) is void. */
+export function certify(
+  record: SaleRecord,
+  expectedEra: number,
+  era: number,
+  floorSeq: number,
+  context: StoreContext,
+): { outcome: 'certified' | 'lost_race'; version: Version } {
+  if (record.era !== expectedEra || era <= record.era) return { outcome: 'lost_race', version: versionOf(record) }
+  record.era = era
+  record.seq = Math.max(record.seq, floorSeq) + 1
+  record.certificate = context.fingerprint
+  record.lease = 0
+  record.liveWeight = 0
+  record.weightsSeq = record.seq
+  for (const node of record.nodes.values()) node.lastSeenMs = 0
+  emit(record, [])
+  return { outcome: 'certified', version: versionOf(record) }
+}

@@ -1,0 +1,48 @@
+/**
+ * Who may act on a sale: the era fence and the epoch fence, the only two things that stop a batch as a whole.
+ *
+ * A store is trusted for a sale only while it is certified (same fingerprint as when its era began) and not
+ * behind anything its callers have seen. The fingerprint alone is not enough: a copy restored in place, or a
+ * server that was master before, shows the old one with older data. So every call carries what its caller has
+ * seen; a store behind that loses its certificate at once, for everybody.
+ */
+import { type SaleRecord, type StoreContext, versionOf } from './sale-record.ts'
+import { compareVersions, type Version } from './words.ts'
+import type { Caller, Stopped } from '../port.ts'
+
+const RECOVERING: Stopped = { outcome: 'recovering' }
+
+/** Certified, and not behind `seen`? A store behind loses its certificate. */
+export function certificateFault(record: SaleRecord | undefined, seen: Version, context: StoreContext): Stopped | null {
+  if (record === undefined) return RECOVERING
+  if (record.certificate !== context.fingerprint) return RECOVERING
+  if (compareVersions(seen, versionOf(record)) > 0) return voidCertificate(record)
+  return null
+}
+
+/** Is the store behind this node's own last change? Only meaningful within one era. */
+export function lastWriteFault(
+  record: SaleRecord,
+  nodeId: string,
+  seen: Version,
+  lastWriteSeq: number,
+): Stopped | null {
+  if (seen.era !== record.era) return null
+  const known = record.nodes.get(nodeId)?.lastWriteSeq ?? 0
+  return known < lastWriteSeq ? voidCertificate(record) : null
+}
+
+export function callerFault(record: SaleRecord | undefined, caller: Caller, context: StoreContext): Stopped | null {
+  const fault = certificateFault(record, caller.seen, context)
+  if (fault !== null || record === undefined) return fault ?? RECOVERING
+  if (caller.seen.era < record.era) return { outcome: 'fenced', version: versionOf(record) }
+  const lost = lastWriteFault(record, caller.nodeId, caller.seen, caller.lastWriteSeq)
+  if (lost !== null) return lost
+  const epoch = record.nodes.get(caller.nodeId)?.epoch ?? 0
+  return epoch === caller.epoch ? null : { outcome: 'fenced', version: versionOf(record) }
+}
+
+function voidCertificate(record: SaleRecord): Stopped {
+  record.certificate = ''
+  return RECOVERING
+}

@@ -1,0 +1,124 @@
+/** The fleet as the global store keeps it: which nodes there are, who leads, which sales there are. */
+import type { StoreContext } from './sale-record.ts'
+import type { Version } from './words.ts'
+import type { FleetNode, FleetSnapshot, NodeState } from '../port.ts'
+
+export interface FleetRecord {
+  era: number
+  seq: number
+  certificate: string
+  configHash: string | null
+  nodes: Map<string, FleetNode>
+  saleIds: Set<string>
+  leader: { id: string; adminUrl: string; lease: number; untilMs: number } | null
+  /** Highest lease number handed out; only grows. */
+  lease: number
+}
+
+/** Not certified until a coordinator allots its first era. */
+export function newFleetRecord(): FleetRecord {
+  return {
+    era: 0,
+    seq: 0,
+    certificate: '',
+    configHash: null,
+    nodes: new Map(),
+    saleIds: new Set(),
+    leader: null,
+    lease: 0,
+  }
+}
+
+export function fleetVersion(record: FleetRecord): Version {
+  return { era: record.era, seq: record.seq }
+}
+
+export function readFleet(record: FleetRecord, context: StoreContext): FleetSnapshot {
+  return {
+    nowMs: context.nowMs,
+    version: fleetVersion(record),
+    certified: record.certificate === context.fingerprint,
+    nodes: [...record.nodes.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    saleIds: [...record.saleIds].toSorted(),
+    leader: record.leader === null || record.leader.untilMs <= context.nowMs ? null : { ...record.leader },
+    configHash: record.configHash,
+  }
+}
+
+/** A node enters as live, at the weight the fleet knows for it or, when new, the one it brings. */
+export function joinFleet(
+  record: FleetRecord,
+  joining: { readonly id: string; readonly url: string; readonly adminUrl: string; readonly weight: number },
+  context: StoreContext,
+): FleetNode {
+  const before = record.nodes.get(joining.id)
+  record.seq += 1
+  const node: FleetNode = {
+    id: joining.id,
+    epoch: (before?.epoch ?? 0) + 1,
+    state: 'live',
+    weight: before?.weight ?? joining.weight,
+    url: joining.url,
+    adminUrl: joining.adminUrl,
+    lastSeenMs: context.nowMs,
+  }
+  record.nodes.set(node.id, node)
+  return node
+}
+
+export function takeLease(
+  record: FleetRecord,
+  coordinator: { readonly id: string; readonly adminUrl: string },
+  ttlMs: number,
+  context: StoreContext,
+): { outcome: 'leading'; lease: number } | { outcome: 'following'; leaderId: string } {
+  const { leader } = record
+  const taken = leader !== null && leader.untilMs > context.nowMs
+  if (taken && leader.id !== coordinator.id) return { outcome: 'following', leaderId: leader.id }
+  if (!taken) record.lease += 1
+  record.leader = { ...coordinator, lease: record.lease, untilMs: context.nowMs + ttlMs }
+  return { outcome: 'leading', lease: record.lease }
+}
+
+export interface NodeChange {
+  readonly id: string
+  readonly expectedEpoch: number
+  readonly state?: NodeState
+  readonly weight?: number
+}
+
+/** Changes each node only at the epoch expected. `dead` raises the epoch, which fences the node. */
+export function setNodes(
+  record: FleetRecord,
+  lease: number | null,
+  changes: readonly NodeChange[],
+  context: StoreContext,
+): 'changed' | 'refused' {
+  const holdsLease = record.leader !== null && record.leader.untilMs > context.nowMs && record.leader.lease === lease
+  if (lease !== null && !holdsLease) return 'refused'
+  let changed = false
+  for (const change of changes) {
+    const node = record.nodes.get(change.id)
+    if (node === undefined || node.epoch !== change.expectedEpoch) continue
+    const state = change.state ?? node.state
+    const epoch = state === 'dead' && node.state !== 'dead' ? node.epoch + 1 : node.epoch
+    record.nodes.set(node.id, { ...node, state, epoch, weight: change.weight ?? node.weight })
+    changed = true
+  }
+  if (changed) record.seq += 1
+  return 'changed'
+}
+
+export function certifyFleet(
+  record: FleetRecord,
+  expectedEra: number,
+  era: number,
+  context: StoreContext,
+): 'certified' | 'lost_race' {
+  if (record.era !== expectedEra || era <= record.era) return 'lost_race'
+  record.era = era
+  record.seq += 1
+  record.certificate = context.fingerprint
+  record.leader = null
+  return 'certified'
+}

@@ -1,0 +1,156 @@
+/** Nodes in a sale: joining, heartbeats, weights, fences. The Lua twins are join, heartbeat, set-weights. */
+import { callerFault, certificateFault, lastWriteFault } from './fence.ts'
+import {
+  levelFor,
+  liveWeightAt,
+  type NodeRecord,
+  type SaleRecord,
+  stateAt,
+  type StoreContext,
+  versionOf,
+} from './sale-record.ts'
+import { compareVersions, type FareLevel, type QuotaRules, type Version } from './words.ts'
+import type { Caller, ChangeReply, HeartbeatReply, JoinReply, Stopped, WinnersPage } from '../port.ts'
+
+export function join(
+  record: SaleRecord | undefined,
+  joining: { readonly id: string; readonly weight: number },
+  seen: Version,
+  lastWriteSeq: number,
+  rules: QuotaRules,
+  context: StoreContext,
+): JoinReply | Stopped {
+  const stopped = certificateFault(record, seen, context)
+  if (stopped !== null || record === undefined) return stopped ?? { outcome: 'recovering' }
+  const lost = lastWriteFault(record, joining.id, seen, lastWriteSeq)
+  if (lost !== null) return lost
+
+  record.seq += 1
+  const before = record.nodes.get(joining.id)
+  const node: NodeRecord = {
+    epoch: (before?.epoch ?? 0) + 1,
+    weight: joining.weight,
+    lastSeenMs: context.nowMs,
+    lastWriteSeq: record.seq,
+    confirmed: before?.confirmed ?? 0,
+    seenSeq: record.seq,
+  }
+  record.nodes.set(joining.id, node)
+  record.weightsSeq = record.seq
+  record.liveWeight = liveWeightAt(record, context.nowMs, rules)
+  return {
+    outcome: 'joined',
+    version: versionOf(record),
+    nowMs: context.nowMs,
+    state: stateAt(record, context.nowMs),
+    epoch: node.epoch,
+    weight: node.weight,
+    opensAtMs: record.definition.opensAtMs,
+    closesAtMs: record.definition.closesAtMs,
+    fares: levelsChangedSince(record, 0, node.weight, rules),
+  }
+}
+
+export interface HeartbeatOptions {
+  readonly changedSinceSeq: number
+  readonly winnersAfter: Version
+  readonly winnersLimit: number
+  readonly weight: number | null
+}
+
+export function heartbeat(
+  record: SaleRecord | undefined,
+  caller: Caller,
+  options: HeartbeatOptions,
+  rules: QuotaRules,
+  context: StoreContext,
+): HeartbeatReply | Stopped {
+  const stopped = callerFault(record, caller, context)
+  const node = record?.nodes.get(caller.nodeId)
+  if (stopped !== null || record === undefined || node === undefined) return stopped ?? { outcome: 'recovering' }
+
+  const reweighed = options.weight !== null && options.weight !== node.weight
+  if (options.weight !== null) node.weight = options.weight
+  node.lastSeenMs = context.nowMs
+  node.seenSeq = caller.seen.seq
+  const liveWeight = liveWeightAt(record, context.nowMs, rules)
+  if (reweighed || liveWeight !== record.liveWeight) {
+    record.seq += 1
+    record.weightsSeq = record.seq
+    record.liveWeight = liveWeight
+    node.lastWriteSeq = record.seq
+  }
+  return {
+    outcome: 'alive',
+    version: versionOf(record),
+    nowMs: context.nowMs,
+    state: stateAt(record, context.nowMs),
+    opensAtMs: record.definition.opensAtMs,
+    closesAtMs: record.definition.closesAtMs,
+    weight: node.weight,
+    fares: levelsChangedSince(record, options.changedSinceSeq, node.weight, rules),
+    winners: winnersAfter(record, options.winnersAfter, options.winnersLimit),
+  }
+}
+
+/** Sets weights and fences nodes for the holder of a lease; a lower lease than the highest seen is refused. */
+export function setWeights(
+  record: SaleRecord | undefined,
+  lease: number,
+  weights: Readonly<Record<string, number>>,
+  fenceNodes: readonly { readonly id: string; readonly epoch: number }[],
+  rules: QuotaRules,
+  context: StoreContext,
+): ChangeReply {
+  if (record === undefined || record.certificate !== context.fingerprint) return { outcome: 'recovering' }
+  if (lease < record.lease) return { outcome: 'refused', why: 'stale_lease', version: versionOf(record) }
+  record.lease = lease
+  let changed = false
+  for (const [id, weight] of Object.entries(weights)) {
+    const node = record.nodes.get(id)
+    if (node === undefined || node.weight === weight) continue
+    node.weight = weight
+    changed = true
+  }
+  for (const fenced of fenceNodes) {
+    const node = record.nodes.get(fenced.id)
+    if (node === undefined || node.epoch !== fenced.epoch) continue
+    node.epoch += 1
+    node.lastSeenMs = 0
+    changed = true
+  }
+  if (changed) {
+    record.seq += 1
+    record.weightsSeq = record.seq
+    record.liveWeight = liveWeightAt(record, context.nowMs, rules)
+  }
+  return {
+    outcome: changed ? 'changed' : 'unchanged',
+    version: versionOf(record),
+    nowMs: context.nowMs,
+    state: stateAt(record, context.nowMs),
+  }
+}
+
+function levelsChangedSince(record: SaleRecord, sinceSeq: number, weight: number, rules: QuotaRules): FareLevel[] {
+  const all = record.weightsSeq > sinceSeq
+  const levels: FareLevel[] = []
+  for (const [fareId, fare] of record.fares) {
+    if (!all && fare.seq <= sinceSeq) continue
+    const level = levelFor(record, fareId, weight, rules)
+    if (level !== null) levels.push(level)
+  }
+  return levels
+}
+
+function winnersAfter(record: SaleRecord, after: Version, limit: number): WinnersPage {
+  const events = record.events.filter((event) => compareVersions(event.version, after) > 0).slice(0, limit)
+  const complete = events.length < limit
+  const last = events.at(-1)?.version ?? after
+  return {
+    buyers: events.flatMap((event) => event.buyers),
+    cursor: complete ? versionOf(record) : last,
+    complete,
+    lost: false,
+  }
+}

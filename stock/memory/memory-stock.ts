@@ -1,0 +1,163 @@
+/**
+ * The stock port over the pure core, in this process: for tests, simulation and conformance. Every operation is
+ * one synchronous step, as a script is one step in Redis.
+ */
+import { changeState, certify, setStock } from '../core/change.ts'
+import { confirm } from '../core/confirm.ts'
+import {
+  certifyFleet,
+  type FleetRecord,
+  fleetVersion,
+  joinFleet,
+  newFleetRecord,
+  readFleet,
+  setNodes,
+  takeLease,
+} from '../core/fleet-record.ts'
+import { heartbeat, join, setWeights } from '../core/membership.ts'
+import {
+  countersOf,
+  isLive,
+  newSaleRecord,
+  type SaleRecord,
+  stateAt,
+  type StoreContext,
+  versionOf,
+} from '../core/sale-record.ts'
+import { settle } from '../core/settle.ts'
+import type { Order, QuotaRules } from '../core/words.ts'
+import type { FleetStore, SaleSnapshot, SaleStore, StockPort, Stopped } from '../port.ts'
+
+const RECOVERING: Stopped = { outcome: 'recovering' }
+const PAGE_SIZE = 1000
+
+export interface MemoryStock extends StockPort {
+  /** The records themselves: tests and simulators damage, copy and restore them. */
+  readonly saleRecords: Map<string, SaleRecord>
+  readonly fleetRecord: FleetRecord
+}
+
+export function createMemoryStock(world: {
+  readonly nowMs: () => number
+  readonly fingerprint: () => string
+}): MemoryStock {
+  const context = (): StoreContext => ({ nowMs: world.nowMs(), fingerprint: world.fingerprint() })
+  const saleRecords = new Map<string, SaleRecord>()
+  const fleetRecord = newFleetRecord()
+  return {
+    saleRecords,
+    fleetRecord,
+    sales: memorySales(saleRecords, context),
+    fleet: memoryFleet(fleetRecord, context),
+    durability: () => Promise.resolve({ fingerprint: world.fingerprint(), durable: true, faults: [] }),
+    close: () => Promise.resolve(),
+  }
+}
+
+function memorySales(records: Map<string, SaleRecord>, context: () => StoreContext): SaleStore {
+  return {
+    async create(definition, era) {
+      const found = records.get(definition.id)
+      if (found !== undefined) return { outcome: 'exists', definition: found.definition, version: versionOf(found) }
+      const record = newSaleRecord(definition, era, context())
+      records.set(definition.id, record)
+      return { outcome: 'created', definition, version: versionOf(record) }
+    },
+    read: async (saleId, rules) => {
+      const record = records.get(saleId)
+      return record === undefined ? null : snapshotOf(record, rules, context())
+    },
+    change: async (saleId, change, seen) => changeState(records.get(saleId), change, seen, context()),
+    setStock: async (saleId, fareId, stock, seen) => setStock(records.get(saleId), fareId, stock, seen, context()),
+    setWeights: async (saleId, lease, weights, fenceNodes, rules) =>
+      setWeights(records.get(saleId), lease, weights, fenceNodes, rules, context()),
+    join: async (saleId, node, seen, lastWriteSeq, rules) =>
+      join(records.get(saleId), node, seen, lastWriteSeq, rules, context()),
+    heartbeat: async (saleId, caller, options, rules) =>
+      heartbeat(records.get(saleId), caller, options, rules, context()),
+    confirm: async (saleId, caller, items, rules) => confirm(records.get(saleId), caller, items, rules, context()),
+    settle: async (saleId, items, seen) => settle(records.get(saleId), items, seen, context()),
+    async certify(saleId, expectedEra, era, floorSeq) {
+      const record = records.get(saleId)
+      return record === undefined ? { outcome: 'no_such_sale' } : certify(record, expectedEra, era, floorSeq, context())
+    },
+    readOrders: async (saleId, orderIds) => orderIds.map((id) => records.get(saleId)?.orders.get(id) ?? null),
+    async readBuyer(saleId, buyer) {
+      const record = records.get(saleId)
+      const found = record?.buyers.get(buyer)
+      const orders = (found?.orderIds ?? [])
+        .map((id) => record?.orders.get(id))
+        .filter((order): order is Order => order !== undefined)
+      return { tickets: found?.tickets ?? 0, orders: orders.toReversed() }
+    },
+    async scanOrders(saleId, cursor) {
+      const page = pageOf([...(records.get(saleId)?.orders.values() ?? [])], cursor)
+      return { cursor: page.cursor, orders: page.items }
+    },
+    async scanBuyers(saleId, cursor) {
+      const page = pageOf([...(records.get(saleId)?.buyers ?? [])], cursor)
+      return { cursor: page.cursor, buyers: page.items.map(([buyer, { tickets }]) => ({ buyer, tickets })) }
+    },
+  }
+}
+
+function snapshotOf(record: SaleRecord, rules: QuotaRules, context: StoreContext): SaleSnapshot {
+  const nodes = [...record.nodes].map(([id, node]) => ({ id, ...node, live: isLive(node, context.nowMs, rules) }))
+  return {
+    version: versionOf(record),
+    nowMs: context.nowMs,
+    state: stateAt(record, context.nowMs),
+    definition: record.definition,
+    certified: record.certificate === context.fingerprint,
+    fares: countersOf(record),
+    nodes: nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    liveWeight: record.liveWeight,
+  }
+}
+
+function pageOf<T>(all: readonly T[], cursor: string): { cursor: string | null; items: readonly T[] } {
+  const start = cursor === '' ? 0 : Number(cursor)
+  const end = start + PAGE_SIZE
+  return { cursor: end < all.length ? String(end) : null, items: all.slice(start, end) }
+}
+
+function memoryFleet(record: FleetRecord, context: () => StoreContext): FleetStore {
+  const certified = (): boolean => record.certificate === context().fingerprint
+  return {
+    read: async () => readFleet(record, context()),
+    async agreeOnConfig(hash) {
+      record.configHash ??= hash
+      return { hash: record.configHash }
+    },
+    certify: async (expectedEra, era) => ({
+      outcome: certifyFleet(record, expectedEra, era, context()),
+      version: fleetVersion(record),
+    }),
+    async addSale(saleId) {
+      record.saleIds.add(saleId)
+    },
+    async join(node) {
+      if (!certified()) return RECOVERING
+      const { epoch, weight } = joinFleet(record, node, context())
+      return { outcome: 'joined', epoch, weight }
+    },
+    async heartbeat({ id, epoch }) {
+      if (!certified()) return RECOVERING
+      const node = record.nodes.get(id)
+      if (node === undefined || node.epoch !== epoch) return { outcome: 'fenced', version: fleetVersion(record) }
+      const { nowMs } = context()
+      record.nodes.set(id, { ...node, lastSeenMs: nowMs })
+      const saleIds = [...record.saleIds].toSorted()
+      return { outcome: 'alive', state: node.state, weight: node.weight, saleIds, nowMs }
+    },
+    lead: async (coordinator, ttlMs) => (certified() ? takeLease(record, coordinator, ttlMs, context()) : RECOVERING),
+    async resign(coordinatorId) {
+      if (certified()) takeLease(record, { id: coordinatorId, adminUrl: '' }, 0, context())
+    },
+    async setNodes(lease, changes) {
+      if (!certified()) return RECOVERING
+      const outcome = setNodes(record, lease, changes, context())
+      return { outcome, version: fleetVersion(record) }
+    },
+  }
+}

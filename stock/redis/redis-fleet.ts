@@ -1,0 +1,121 @@
+/** The fleet's verbs over Redis. */
+import type { FleetNode, FleetSnapshot, FleetStore, NodeState, Stopped } from '../port.ts'
+import type { Version } from '../core/words.ts'
+import type { Connection, Reply } from './connection.ts'
+import { FLEET_KEYS } from './keys.ts'
+import { fieldsOf, listOf } from './records.ts'
+
+interface WireReply {
+  readonly outcome: string
+  readonly era: number
+  readonly seq: number
+  readonly epoch: number
+  readonly weight: number
+  readonly memberState: NodeState
+  readonly now: number
+  readonly lease: number
+  readonly leaderId: string
+}
+
+const { fleet, nodes, sales } = FLEET_KEYS
+
+export function redisFleet(connection: Connection): FleetStore {
+  const lead: FleetStore['lead'] = async (coordinator, ttlMs) => {
+    const wire = parseWire(await connection.run('fleet-lead', [fleet], [coordinator.id, coordinator.adminUrl, ttlMs]))
+    if (wire.outcome === 'leading') return { outcome: 'leading', lease: wire.lease }
+    return stoppedOf(wire) ?? { outcome: 'following', leaderId: wire.leaderId }
+  }
+  return {
+    async read() {
+      return snapshotOf(listOf(await connection.run('fleet-read', [fleet, nodes, sales], [])))
+    },
+    async agreeOnConfig(hash) {
+      await connection.call('HSETNX', fleet, 'config_hash', hash)
+      return { hash: String(await connection.call('HGET', fleet, 'config_hash')) }
+    },
+    async certify(expectedEra, era) {
+      const wire = parseWire(await connection.run('fleet-certify', [fleet], [expectedEra, era]))
+      return { outcome: wire.outcome === 'certified' ? 'certified' : 'lost_race', version: versionOf(wire) }
+    },
+    async addSale(saleId) {
+      await connection.call('SADD', sales, saleId)
+    },
+    async join(node) {
+      const args = [node.id, node.weight, node.url, node.adminUrl]
+      const wire = parseWire(await connection.run('fleet-join', [fleet, nodes], args))
+      return stoppedOf(wire) ?? { outcome: 'joined', epoch: wire.epoch, weight: wire.weight }
+    },
+    async heartbeat(node) {
+      const reply = await connection.run('fleet-heartbeat', [fleet, nodes, sales], [node.id, node.epoch])
+      const [json, ...saleIds] = listOf<string>(reply)
+      const wire = parseWire(json ?? null)
+      return (
+        stoppedOf(wire) ?? {
+          outcome: 'alive',
+          state: wire.memberState,
+          weight: wire.weight,
+          saleIds: saleIds.toSorted(),
+          nowMs: wire.now,
+        }
+      )
+    },
+    lead,
+    async resign(coordinatorId) {
+      await lead({ id: coordinatorId, adminUrl: '' }, 0)
+    },
+    async setNodes(lease, changes) {
+      const wanted = changes.map((change) => [change.id, change.expectedEpoch, change.state ?? '', change.weight ?? ''])
+      const wire = parseWire(
+        await connection.run('fleet-set-nodes', [fleet, nodes], [lease ?? '', JSON.stringify(wanted)]),
+      )
+      const outcome = wire.outcome === 'changed' ? 'changed' : 'refused'
+      return stoppedOf(wire) ?? { outcome, version: versionOf(wire) }
+    },
+  }
+}
+
+function parseWire(reply: Reply): WireReply {
+  if (typeof reply !== 'string') throw new Error('a script answered something else than text')
+  return JSON.parse(reply) as WireReply
+}
+
+function versionOf(wire: WireReply): Version {
+  return { era: wire.era, seq: wire.seq }
+}
+
+function stoppedOf(wire: WireReply): Stopped | null {
+  if (wire.outcome === 'recovering') return { outcome: 'recovering' }
+  return wire.outcome === 'fenced' ? { outcome: 'fenced', version: versionOf(wire) } : null
+}
+
+function snapshotOf(reply: readonly Reply[]): FleetSnapshot {
+  const fields = fieldsOf(listOf(reply[0]))
+  const nowMs = Number(reply[3])
+  const leaderId = fields.get('leader_id')
+  const untilMs = Number(fields.get('leader_until') ?? 0)
+  return {
+    nowMs,
+    version: { era: Number(fields.get('era') ?? 0), seq: Number(fields.get('seq') ?? 0) },
+    certified: fields.get('certificate') === String(reply[4]),
+    nodes: [...fieldsOf(listOf(reply[1]))].map(parseNode).toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    saleIds: listOf<string>(reply[2]).toSorted(),
+    leader:
+      leaderId === undefined || untilMs <= nowMs
+        ? null
+        : { id: leaderId, adminUrl: fields.get('leader_url') ?? '', lease: Number(fields.get('lease')), untilMs },
+    configHash: fields.get('config_hash') ?? null,
+  }
+}
+
+function parseNode([id, text]: [string, string]): FleetNode {
+  const [epoch, state, weight, lastSeenMs, url = '', adminUrl = ''] = text.split(' ')
+  return {
+    id,
+    epoch: Number(epoch),
+    state: state as NodeState,
+    weight: Number(weight),
+    lastSeenMs: Number(lastSeenMs),
+    url,
+    adminUrl,
+  }
+}

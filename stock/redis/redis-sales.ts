@@ -1,0 +1,351 @@
+/** A sale's verbs over Redis: each is one script call. */
+import { stateAt } from '../core/sale-record.ts'
+import { statusOfNumber } from '../core/status.ts'
+import type { FareLevel, Order, QuotaRules, SaleState, Version } from '../core/words.ts'
+import type {
+  Caller,
+  ChangeReply,
+  ConfirmItem,
+  ConfirmReply,
+  ConfirmVerdict,
+  HeartbeatReply,
+  JoinReply,
+  SaleNode,
+  SaleSnapshot,
+  SaleStore,
+  SettleReply,
+  Stopped,
+} from '../port.ts'
+import type { Connection, Reply } from './connection.ts'
+import { saleKeys } from './keys.ts'
+import { fieldsOf, letterOf, listOf, parseBuyer, parseDefinition, parseOrder } from './records.ts'
+
+type WireLevel = [string, number, number, number, number, number]
+
+/** What the scripts answer as JSON; which members are there depends on `outcome`. */
+interface WireReply {
+  readonly outcome: string
+  readonly era: number
+  readonly seq: number
+  readonly now: number
+  readonly state: SaleState
+  readonly opensAt?: number
+  readonly closesAt?: number
+  readonly epoch: number
+  readonly weight: number
+  readonly why: string
+  readonly definition: string
+  readonly statuses: unknown
+  readonly replays: Readonly<Record<string, string>>
+  readonly tickets: Readonly<Record<string, number>>
+  readonly results: unknown
+  readonly fares: unknown
+  readonly cursorEra: number
+  readonly cursorSeq: number
+  readonly complete: boolean
+}
+
+const PAGE_COUNT = 1000
+
+export function redisSales(connection: Connection): SaleStore {
+  const readOrders = async (saleId: string, orderIds: readonly string[]): Promise<(Order | null)[]> => {
+    if (orderIds.length === 0) return []
+    const texts = listOf<string | null>(await connection.call('HMGET', saleKeys(saleId).orders, ...orderIds))
+    return orderIds.map((id, i) => {
+      const text = texts[i]
+      return typeof text === 'string' ? parseOrder(id, text) : null
+    })
+  }
+  return {
+    async create(definition, era) {
+      const keys = saleKeys(definition.id)
+      const { opensAtMs, closesAtMs } = definition
+      const wire = parseWire(
+        await connection.run(
+          'create-sale',
+          [keys.sale, keys.nodes, keys.orders, keys.buyers, keys.events],
+          [
+            era,
+            opensAtMs === null ? 'draft' : 'scheduled',
+            opensAtMs ?? '',
+            closesAtMs ?? '',
+            definition.limitPerBuyer,
+            JSON.stringify(definition),
+            ...definition.fares.flatMap((fare) => [fare.id, fare.stock]),
+          ],
+        ),
+      )
+      const outcome = wire.outcome === 'created' ? 'created' : 'exists'
+      return { outcome, definition: parseDefinition(wire.definition), version: versionOf(wire) }
+    },
+    async read(saleId, rules) {
+      const keys = saleKeys(saleId)
+      const reply = await connection.run('read-sale', [keys.sale, keys.nodes], [])
+      return Array.isArray(reply) ? snapshotOf(reply, rules) : null
+    },
+    async change(saleId, change, seen) {
+      const keys = saleKeys(saleId)
+      return changeReply(await connection.run('change-state', [keys.sale, keys.events], [change, seen.era, seen.seq]))
+    },
+    async setStock(saleId, fareId, stock, seen) {
+      const keys = saleKeys(saleId)
+      return changeReply(
+        await connection.run('set-stock', [keys.sale, keys.events], [fareId, stock, seen.era, seen.seq]),
+      )
+    },
+    async setWeights(saleId, lease, weights, fenceNodes, rules) {
+      const keys = saleKeys(saleId)
+      const fences = fenceNodes.map((node) => [node.id, node.epoch])
+      return changeReply(
+        await connection.run(
+          'set-weights',
+          [keys.sale, keys.nodes],
+          [lease, rules.deadAfterMs, JSON.stringify(Object.entries(weights)), JSON.stringify(fences)],
+        ),
+      )
+    },
+    async join(saleId, node, seen, lastWriteSeq, rules) {
+      const keys = saleKeys(saleId)
+      const args = [node.id, node.weight, seen.era, seen.seq, lastWriteSeq, ...bufferArgs(rules), rules.deadAfterMs]
+      const wire = parseWire(await connection.run('join', [keys.sale, keys.nodes], args))
+      return stoppedOf(wire) ?? joinReply(wire)
+    },
+    async heartbeat(saleId, caller, options, rules) {
+      const keys = saleKeys(saleId)
+      const args = [
+        ...callerArgs(caller, rules),
+        rules.deadAfterMs,
+        options.changedSinceSeq,
+        options.winnersAfter.era,
+        options.winnersAfter.seq,
+        options.winnersLimit,
+        options.weight ?? '',
+      ]
+      const reply = await connection.run('heartbeat', [keys.sale, keys.nodes, keys.events], args)
+      const [json, ...orderLines] = listOf<string>(reply)
+      const wire = parseWire(json ?? null)
+      return stoppedOf(wire) ?? heartbeatReply(wire, orderLines)
+    },
+    async confirm(saleId, caller, items, rules) {
+      const keys = saleKeys(saleId)
+      const wire = parseWire(
+        await connection.run(
+          'confirm',
+          [keys.sale, keys.nodes, keys.orders, keys.buyers, keys.events],
+          [...callerArgs(caller, rules), columnsOf(items)],
+        ),
+      )
+      return stoppedOf(wire) ?? confirmReply(wire, items)
+    },
+    async settle(saleId, items, seen) {
+      const keys = saleKeys(saleId)
+      const columns = [
+        items.map((item) => item.orderId),
+        items.map(({ fate }) => letterOf(fate.state, fate.state === 'released' ? fate.reason : null)),
+        items.map((item) => item.atMs),
+      ]
+      const wire = parseWire(
+        await connection.run(
+          'settle',
+          [keys.sale, keys.orders, keys.buyers, keys.events],
+          [seen.era, seen.seq, JSON.stringify(columns)],
+        ),
+      )
+      const results = listOf<SettleReply['results'][number]>(wire.results)
+      return stoppedOf(wire) ?? { outcome: 'settled', ...replyOf(wire), results }
+    },
+    async certify(saleId, expectedEra, era, floorSeq) {
+      const keys = saleKeys(saleId)
+      const wire = parseWire(
+        await connection.run('certify-sale', [keys.sale, keys.nodes, keys.events], [expectedEra, era, floorSeq]),
+      )
+      if (wire.outcome === 'no_such_sale') return { outcome: 'no_such_sale' }
+      return { outcome: wire.outcome === 'certified' ? 'certified' : 'lost_race', version: versionOf(wire) }
+    },
+    readOrders,
+    async readBuyer(saleId, buyer) {
+      const text = await connection.call('HGET', saleKeys(saleId).buyers, buyer)
+      if (typeof text !== 'string') return { tickets: 0, orders: [] }
+      const { tickets, orderIds } = parseBuyer(text)
+      const orders = await readOrders(saleId, orderIds.toReversed())
+      return { tickets, orders: orders.filter((order) => order !== null) }
+    },
+    async scanOrders(saleId, cursor) {
+      const page = await scan(connection, saleKeys(saleId).orders, cursor)
+      return { cursor: page.cursor, orders: [...page.fields].map(([id, text]) => parseOrder(id, text)) }
+    },
+    async scanBuyers(saleId, cursor) {
+      const page = await scan(connection, saleKeys(saleId).buyers, cursor)
+      const buyers = [...page.fields].map(([buyer, text]) => ({ buyer, tickets: parseBuyer(text).tickets }))
+      return { cursor: page.cursor, buyers }
+    },
+  }
+}
+
+/** The empty cursor begins; a null one says that all is read. */
+async function scan(
+  connection: Connection,
+  key: string,
+  cursor: string,
+): Promise<{ cursor: string | null; fields: Map<string, string> }> {
+  const reply = listOf<Reply>(await connection.call('HSCAN', key, cursor === '' ? '0' : cursor, 'COUNT', PAGE_COUNT))
+  const next = String(reply[0])
+  return { cursor: next === '0' ? null : next, fields: fieldsOf(listOf(reply[1])) }
+}
+
+function bufferArgs(rules: QuotaRules): (string | number)[] {
+  return 'tickets' in rules.buffer ? [rules.buffer.tickets, ''] : ['', rules.buffer.percent]
+}
+
+function callerArgs(caller: Caller, rules: QuotaRules): (string | number)[] {
+  return [caller.nodeId, caller.epoch, caller.seen.era, caller.seen.seq, caller.lastWriteSeq, ...bufferArgs(rules)]
+}
+
+/** Column by column, so that the script can hand whole columns to HMGET. */
+function columnsOf(items: readonly ConfirmItem[]): string {
+  const orderIds: string[] = []
+  const buyers: string[] = []
+  const fareIds: string[] = []
+  const quantities: number[] = []
+  const deadlines: number[] = []
+  for (const item of items) {
+    orderIds.push(item.orderId)
+    buyers.push(item.buyer)
+    fareIds.push(item.fareId)
+    quantities.push(Number.isSafeInteger(item.quantity) ? item.quantity : 0)
+    deadlines.push(item.deadlineMs)
+  }
+  return JSON.stringify([orderIds, buyers, fareIds, quantities, deadlines])
+}
+
+function parseWire(reply: Reply): WireReply {
+  if (typeof reply !== 'string') throw new Error('a script answered something else than text')
+  return JSON.parse(reply) as WireReply
+}
+
+function versionOf(wire: WireReply): Version {
+  return { era: wire.era, seq: wire.seq }
+}
+
+function stoppedOf(wire: WireReply): Stopped | null {
+  if (wire.outcome === 'recovering') return { outcome: 'recovering' }
+  return wire.outcome === 'fenced' ? { outcome: 'fenced', version: versionOf(wire) } : null
+}
+
+function replyOf(wire: WireReply): { version: Version; nowMs: number; state: SaleState } {
+  return { version: versionOf(wire), nowMs: wire.now, state: wire.state }
+}
+
+function levelsOf(wire: WireReply): FareLevel[] {
+  return listOf<WireLevel>(wire.fares).map(([fareId, stock, remaining, held, paid, allowance]) => ({
+    fareId,
+    stock,
+    remaining,
+    held,
+    paid,
+    allowance,
+  }))
+}
+
+function timesOf(wire: WireReply): { opensAtMs: number | null; closesAtMs: number | null } {
+  return { opensAtMs: wire.opensAt ?? null, closesAtMs: wire.closesAt ?? null }
+}
+
+function changeReply(reply: Reply): ChangeReply {
+  const wire = parseWire(reply)
+  const stopped = stoppedOf(wire)
+  if (stopped !== null) return stopped
+  if (wire.outcome === 'refused') return { outcome: 'refused', why: wire.why, version: versionOf(wire) }
+  return { outcome: wire.outcome === 'changed' ? 'changed' : 'unchanged', ...replyOf(wire) }
+}
+
+function joinReply(wire: WireReply): JoinReply {
+  const { epoch, weight } = wire
+  return { outcome: 'joined', ...replyOf(wire), epoch, weight, ...timesOf(wire), fares: levelsOf(wire) }
+}
+
+function heartbeatReply(wire: WireReply, orderLines: readonly string[]): HeartbeatReply {
+  const buyers: string[] = []
+  for (const lines of orderLines) {
+    for (const line of lines.split('\n')) buyers.push(buyerOfLine(line))
+  }
+  return {
+    outcome: 'alive',
+    ...replyOf(wire),
+    ...timesOf(wire),
+    weight: wire.weight,
+    fares: levelsOf(wire),
+    winners: {
+      buyers,
+      cursor: { era: wire.cursorEra, seq: wire.cursorSeq },
+      complete: wire.complete,
+      lost: false,
+    },
+  }
+}
+
+/** An event's line is `order_id fare quantity buyer`; a buyer may contain spaces. */
+function buyerOfLine(line: string): string {
+  const afterFare = line.indexOf(' ', line.indexOf(' ') + 1)
+  return line.slice(line.indexOf(' ', afterFare + 1) + 1)
+}
+
+function confirmReply(wire: WireReply, items: readonly ConfirmItem[]): ConfirmReply {
+  const statuses = listOf<number>(wire.statuses)
+  const verdicts = items.map((item, i): ConfirmVerdict => {
+    const status = statusOfNumber(statuses[i] ?? 0)
+    const place = String(i + 1)
+    if (status === 'held') return { status, order: heldOrder(item, wire) }
+    if (status === 'replayed') return { status, order: parseOrder(item.orderId, wire.replays[place] ?? '') }
+    if (status === 'limit_reached') return { status, buyerTickets: wire.tickets[place] ?? 0 }
+    return { status }
+  })
+  return { outcome: 'judged', ...replyOf(wire), verdicts, fares: levelsOf(wire) }
+}
+
+function heldOrder(item: ConfirmItem, wire: WireReply): Order {
+  return {
+    id: item.orderId,
+    fareId: item.fareId,
+    quantity: item.quantity,
+    buyer: item.buyer,
+    state: 'held',
+    reason: null,
+    createdAtMs: wire.now,
+    createdSeq: wire.seq,
+    paidAtMs: null,
+    paidSeq: null,
+    releasedAtMs: null,
+    releasedSeq: null,
+  }
+}
+
+function snapshotOf(reply: readonly unknown[], rules: QuotaRules): SaleSnapshot {
+  const sale = fieldsOf(listOf(reply[0]))
+  const nowMs = Number(reply[2])
+  const number = (field: string): number => Number(sale.get(field) ?? Number.NaN)
+  const definition = parseDefinition(sale.get('definition') ?? '')
+  const nodes = [...fieldsOf(listOf(reply[1]))].map(([id, text]): SaleNode => {
+    const [epoch = 0, weight = 0, lastSeenMs = 0, lastWriteSeq = 0, confirmed = 0, seenSeq = 0] = text
+      .split(' ')
+      .map(Number)
+    const live = lastSeenMs > nowMs - rules.deadAfterMs
+    return { id, epoch, weight, lastSeenMs, lastWriteSeq, confirmed, seenSeq, live }
+  })
+  return {
+    version: { era: number('era'), seq: number('seq') },
+    nowMs,
+    state: stateAt({ state: sale.get('state') as SaleState, definition }, nowMs),
+    definition,
+    certified: sale.get('certificate') === String(reply[3]),
+    fares: definition.fares.map(({ id }) => ({
+      fareId: id,
+      stock: number(`stock:${id}`),
+      remaining: number(`remaining:${id}`),
+      held: number(`held:${id}`),
+      paid: number(`paid:${id}`),
+    })),
+    nodes: nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    liveWeight: number('live_weight'),
+  }
+}

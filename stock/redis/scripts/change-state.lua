@@ -1,0 +1,29 @@
+#!lua
+-- Opens (or resumes), pauses or closes a sale. `closed` is final. Twin of nextState in stock/core/change.ts.
+--
+-- KEYS  sale, events
+-- ARGV  open | pause | close, seen era, seen seq
+-- Returns JSON: recovering | refused with why | changed | unchanged
+-- @include world
+-- @include sale
+-- @include fence
+
+local sale_key, events_key = KEYS[1], KEYS[2]
+local change = ARGV[1]
+local sale = read_sale(sale_key, {}, clock_ms())
+local fault = certificate_fault(sale_key, sale, tonumber(ARGV[2]), tonumber(ARGV[3]))
+if fault then return fault end
+
+local wanted = ({ open = 'open', pause = 'paused', close = 'closed' })[change]
+if sale.state == 'closed' and wanted ~= 'closed' then
+  return reply_json('refused', sale, { why = 'sale_closed' })
+end
+if sale.state == 'draft' and wanted == 'paused' then
+  return reply_json('refused', sale, { why = 'sale_is_draft' })
+end
+if sale.state == wanted then return reply_json('unchanged', sale, {}) end
+sale.seq = sale.seq + 1
+redis.call('XADD', events_key, sale.era .. '-' .. sale.seq, 't', wanted, 'ms', sale.now)
+redis.call('HSET', sale_key, 'seq', sale.seq, 'state', wanted)
+sale.state = state_at(wanted, sale.opens_at, sale.closes_at, sale.now)
+return reply_json('changed', sale, {})

@@ -1,0 +1,11 @@
+#!lua flags=no-writes
+-- The whole fleet at one instant.
+--
+-- KEYS  fleet, nodes, sales
+-- Returns [fields and values of the fleet, of the nodes, sale ids, now, fingerprint]
+-- @include world
+
+return {
+  redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]), redis.call('SMEMBERS', KEYS[3]), clock_ms(),
+  fingerprint(),
+}

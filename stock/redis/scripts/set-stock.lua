@@ -1,0 +1,24 @@
+#!lua
+-- Sets the stock of a fare while the sale runs; refused below what is held and paid.
+--
+-- KEYS  sale, events
+-- ARGV  fare id, stock, seen era, seen seq
+-- Returns JSON: recovering | refused with why | changed | unchanged
+-- @include world
+-- @include sale
+-- @include fence
+
+local sale_key, events_key = KEYS[1], KEYS[2]
+local fare_id, stock = ARGV[1], tonumber(ARGV[2])
+local sale = read_sale(sale_key, { fare_id }, clock_ms())
+local fault = certificate_fault(sale_key, sale, tonumber(ARGV[3]), tonumber(ARGV[4]))
+if fault then return fault end
+local fare = sale.fares[fare_id]
+if not fare then return reply_json('refused', sale, { why = 'no_such_fare' }) end
+if stock < fare.held + fare.paid then return reply_json('refused', sale, { why = 'below_held_and_paid' }) end
+if stock == fare.stock then return reply_json('unchanged', sale, {}) end
+sale.seq = sale.seq + 1
+redis.call('XADD', events_key, sale.era .. '-' .. sale.seq, 't', 'stock', 'ms', sale.now, 'f', fare_id, 'n', stock)
+redis.call('HSET', sale_key, 'seq', sale.seq, 'stock:' .. fare_id, stock,
+  'remaining:' .. fare_id, fare.remaining + stock - fare.stock, 'seq:' .. fare_id, sale.seq)
+return reply_json('changed', sale, {})
