@@ -106,6 +106,16 @@ async function replace(
 
 /** Starts nginx on the plan last applied. Its pid is that of the master, which is our child and no daemon. */
 export async function startNginx(dir: string, options: ApplyOptions = {}): Promise<ProcessIdentity> {
+  // A plan applied between reading the file and the first answer would not be loaded, and nobody would notice.
+  const release = await lock(dir, options.deadlineMs ?? DEADLINE_MS)
+  try {
+    return await startLocked(dir, options)
+  } finally {
+    release()
+  }
+}
+
+async function startLocked(dir: string, options: ApplyOptions): Promise<ProcessIdentity> {
   const applied = readApplied(dir)
   if (!applied) throw new ApplyError('not_started', `no plan was applied in ${dir}`)
   await endOrphans(dir)

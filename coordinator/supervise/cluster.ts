@@ -83,15 +83,14 @@ async function bringUp(options: ClusterOptions, layout: ClusterFile): Promise<vo
     }
     goOn()
     note(`starting ${layout.nodes.length} nodes and a coordinator`)
-    const members = [...layout.nodes, ...layout.coordinators]
-    const started = await Promise.all(members.map(({ id }) => launch(options.root, dir, id)))
+    const started: (() => Promise<void>)[] = []
+    // One after the other: should one fail, none is still on its way into the cluster file when the rest is stopped.
+    for (const { id, adminUrl } of [...layout.nodes, ...layout.coordinators]) {
+      const process = await launch(options.root, dir, id)
+      started.push(() => waitReady(dir, id, process, adminUrl, readyDeadlineMs, options.signal))
+    }
     goOn()
-    await Promise.all(
-      members.map(({ id, adminUrl }, index) => {
-        const process = started[index]
-        return process && waitReady(dir, id, process, adminUrl, readyDeadlineMs, options.signal)
-      }),
-    )
+    await Promise.all(started.map((wait) => wait()))
     goOn()
     note('starting nginx')
     await startByName(options.root, dir, 'nginx')
@@ -110,13 +109,13 @@ export async function startByName(
   root: string,
   dir: string,
   name: string,
-  deadlineMs = 20_000,
+  { deadlineMs = 20_000, signal }: { readonly deadlineMs?: number; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<ProcessIdentity> {
   const process = await launch(root, dir, name)
   const file = readCluster(dir) ?? fail(dir)
   if (name === 'redis') await waitForRedis(dir, Number(new URL(file.redis.url).port), process, deadlineMs)
   const member = memberOf(file, name)
-  if (member) await waitReady(dir, name, process, member.adminUrl, deadlineMs)
+  if (member) await waitReady(dir, name, process, member.adminUrl, deadlineMs, signal)
   return process
 }
 

@@ -17,13 +17,18 @@ export interface SaleText {
 export function readSaleText(path: string): SaleText {
   try {
     const text = readFileSync(path, 'utf8')
-    const sale = parse(text) as { id?: unknown; opensAt?: unknown; fares?: { id?: unknown }[] } | null
+    const sale = parse(text) as { id?: unknown; opensAt?: unknown; fares?: unknown } | null
     if (typeof sale?.id !== 'string') throw new Error('it has no id')
-    return { id: sale.id, fareId: String(sale.fares?.[0]?.id ?? ''), opensByHand: sale.opensAt === undefined, text }
+    return { id: sale.id, fareId: firstFare(sale.fares), opensByHand: sale.opensAt === undefined, text }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw new ClusterFailure('bad_sale_file', `cannot read the sale file ${path}: ${why}`, { path }, error)
   }
+}
+
+function firstFare(fares: unknown): string {
+  const first: unknown = Array.isArray(fares) ? fares[0] : null
+  return typeof first === 'object' && first !== null && 'id' in first ? String(first.id) : ''
 }
 
 /** Makes the sale and opens it, unless an equal one is there: then its state is left as it is. */
