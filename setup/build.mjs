@@ -33,7 +33,7 @@ function walk(root, dir) {
     const path = join(dir, entry.name)
     if (entry.name.startsWith('.') || (dir === root && SKIPPED.has(entry.name))) return []
     if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : walk(root, path)
-    return /\.ts$/.test(entry.name) || isAsset(entry.name) ? [relative(root, path)] : []
+    return entry.name.endsWith('.ts') || isAsset(entry.name) ? [relative(root, path)] : []
   })
 }
 
