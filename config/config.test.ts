@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { bufferRule } from './buffer-rule.ts'
 import { describeFaults, type Fault } from './faults.ts'
-import { loadConfig, maskValue, type ConfigInput } from './load.ts'
+import { loadConfig, maskValue, showConfig, type ConfigInput } from './load.ts'
 import { allowedValues, environmentName, flagName, flagPaths, helpText, OPTION_PATHS, optionAt } from './options.ts'
 
 const SECRET = 'a secret of thirty-two bytes, ok'
@@ -26,6 +26,10 @@ function load(input: ConfigInput) {
   const result = loadConfig({ environment, ...input })
   if (!result.ok) throw new Error(describeFaults(result.faults))
   return result.value
+}
+
+function hash(input: ConfigInput): string {
+  return load(input).clusterHash
 }
 
 function faultsOf(input: ConfigInput): readonly Fault[] {
@@ -178,13 +182,25 @@ describe('loadConfig', () => {
   })
 
   it('hashes what the cluster must agree on, and only that, without the secret in the clear', () => {
-    const hash = (input: ConfigInput) => load(input).clusterHash
     const base = hash({})
     expect(base).toMatch(/^[0-9a-f]{64}$/)
     expect(hash({ flags: { 'batch.maxItems': 1, 'node.id': 'n2' } })).toBe(base)
     expect(hash({ flags: { deadAfterMs: 1501 } })).not.toBe(base)
     expect(hash({ environment: { FAREBOX_IDENTITY_SECRET: `${SECRET}!` } })).not.toBe(base)
     expect(hash({ environment: {}, flags: { 'identity.secretFile': write(SECRET) } })).toBe(base)
+  })
+
+  it('can be shown, without the secret', () => {
+    const shown = showConfig(load({ flags: { 'batch.maxItems': 7 } }))
+    expect(shown.map(({ path }) => path)).toEqual(OPTION_PATHS)
+    expect(shown).toContainEqual({ path: 'batch.maxItems', value: 7, source: 'flag' })
+    expect(shown).toContainEqual({ path: 'ack', value: 'redis', source: 'default' })
+    expect(shown).toContainEqual({ path: 'identity.secret', value: '***', source: 'environment' })
+  })
+
+  it('refuses keys that every object has', () => {
+    const faults = faultsOf({ file: write('constructor: 1\ntoString: 2\nredis: { constructor: 3 }') })
+    expect(faults.map(({ message }) => message)).toEqual(['no such option', 'no such option', 'no such option'])
   })
 
   it('refuses heartbeats too rare for the time of death', () => {

@@ -83,6 +83,18 @@ export function maskValue(path: string, value: unknown): unknown {
   return value
 }
 
+/** Every option with its value as it may be shown and where that came from, for `config show`. */
+export function showConfig(
+  loaded: LoadedConfig,
+): readonly { readonly path: OptionPath; readonly value: unknown; readonly source: Source }[] {
+  return OPTION_PATHS.map((path) => {
+    const [group = '', name] = path.split('.')
+    const member = (loaded.config as unknown as Record<string, unknown>)[group]
+    const value = name === undefined ? member : (member as Record<string, unknown>)[name]
+    return { path, value: maskValue(path, value), source: loaded.sources[path] }
+  })
+}
+
 function collectFile(file: string | null, found: Map<OptionPath, Found>, faults: Fault[]): void {
   if (file === null) return
   let document: unknown
@@ -148,7 +160,7 @@ function collectFlags(flags: Readonly<Record<string, unknown>>, found: Map<Optio
 }
 
 function refusedKey(path: string, value: unknown): Fault {
-  const why = UNSUPPORTED_OPTIONS[path]
+  const why = Object.hasOwn(UNSUPPORTED_OPTIONS, path) ? UNSUPPORTED_OPTIONS[path] : undefined
   // An unknown key may be a misspelt secret: its value is not repeated.
   if (why === undefined) return { path, value: undefined, message: 'no such option' }
   return { path, value: maskValue(path, value), message: `not yet supported: ${why}` }

@@ -10,6 +10,9 @@ describe('readBuyBody', () => {
     ['{}', 1],
     ['{"quantity":1}', 1],
     ['{"quantity":2}', 2],
+    ['{"quantity":9}', 9],
+    ['{"quantitx":3}', 1],
+    ['{"quantity": 3}', 3],
     [' {"note":"é","quantity": 3 , "x":[1]} ', 3],
     ['{"quantity":0}', 0],
     ['{"quantity":-1}', -1],
@@ -35,6 +38,9 @@ describe('readBuyBody', () => {
     '{"quantity":"2"}',
     '{"quantity":null}',
     '{"quantity":{}}',
+    '{"quantity":x}',
+    '{"quantity":/}',
+    '{"quantity":1]',
   ])('%s is malformed', (text) => {
     expect(read(text).outcome).toBe('malformed')
   })

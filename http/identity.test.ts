@@ -74,6 +74,7 @@ describe('a token', () => {
     const refused = [`Bearer ${none}`, `Bearer ${none}x`, `Bearer ${changed}`, `Bearer ${hs512}`]
     refused.push(claims({ sub: 'a', exp }, Buffer.from('another secret of thirty-two bytes')))
     refused.push('Bearer', 'Bearer a.b', 'Bearer a.b.c', `Basic ${head}`, head ?? '', 'Bearer a b')
+    refused.push(claims({ sub: 'a', exp, padding: 'p'.repeat(4096) }))
     for (const header of refused) expect([header, identifier.identify(header).outcome]).toEqual([header, 'refused'])
   })
 

@@ -6,6 +6,10 @@ import { ProblemSchema } from './schemas.ts'
 
 const ID = 'request-1'
 
+function seconds(retryAfterMs: number): number | null {
+  return renderProblem('busy', ID, { ...seededRandom(1), next: () => 0 }, null, { retryAfterMs }).retryAfterSeconds
+}
+
 describe('problems', () => {
   it('have the statuses of the contract', () => {
     const contract: Readonly<Record<number, string>> = {
@@ -65,8 +69,6 @@ describe('problems', () => {
   })
 
   it('round Retry-After up, to at least a second', () => {
-    const seconds = (retryAfterMs: number) =>
-      renderProblem('busy', ID, { ...seededRandom(1), next: () => 0 }, null, { retryAfterMs }).retryAfterSeconds
     expect([seconds(0), seconds(200), seconds(1001)]).toEqual([1, 1, 2])
   })
 })

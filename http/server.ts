@@ -9,7 +9,7 @@
  * What uWebSockets' own parser refuses never gets here: it answers 400, 431 or 505 as HTML and closes. See `uws.ts`
  * for the one bad input that it does not answer at all.
  *
- * Headers are not counted: uWebSockets itself lets through at most 97, and looking at each would cost more than the
+ * Headers are not counted: uWebSockets itself lets through at most 98, and looking at each would cost more than the
  * rest of this wrapper. A single needed header longer than {@link MAX_HEADER_LENGTH} is answered `headers_too_large`.
  */
 import uws, { type HttpRequest, type HttpResponse, type TemplatedApp } from './uws.ts'
@@ -17,6 +17,7 @@ import { DeadlineQueue } from './deadlines.ts'
 import { Exchange, type ExchangeHost } from './exchange.ts'
 import type { Route, Served } from './route.ts'
 import { Cors } from './cors.ts'
+import { systemClock, type Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Random } from '../runtime/random.ts'
 import { StockLawError } from '../runtime/assert.ts'
@@ -24,6 +25,8 @@ import { StockLawError } from '../runtime/assert.ts'
 export interface ServerOptions {
   readonly logger: Logger
   readonly random: Random
+  /** Default: the system's. */
+  readonly clock?: Clock
   readonly maxBodyBytes: number
   readonly allowedOrigins?: readonly string[]
   /** For routes without one of their own. Default 5000. */
@@ -60,19 +63,20 @@ export class HttpServer implements ExchangeHost {
   closing = false
 
   readonly #options: ServerOptions
+  readonly #clock: Clock
   readonly #defaultDeadlineMs: number
   readonly #cors: Cors | null
   readonly #queues = new Map<number, DeadlineQueue>()
   readonly #idPrefix: string
   #nextId = 0
   #inFlight = 0
-  #nowMs = performance.now()
   #timer: NodeJS.Timeout | null = null
   #listenSocket: object | null = null
   #whenIdle: (() => void) | null = null
 
   constructor(options: ServerOptions, routes: readonly Route[]) {
     this.#options = options
+    this.#clock = options.clock ?? systemClock
     this.#defaultDeadlineMs = options.deadlineMs ?? 5000
     this.random = options.random
     this.maxBodyBytes = options.maxBodyBytes
@@ -161,7 +165,7 @@ export class HttpServer implements ExchangeHost {
 
   #serve(route: Served, paramCount: number, queue: DeadlineQueue, response: HttpResponse, request: HttpRequest): void {
     const exchange = this.#open(route, paramCount, response, request)
-    queue.add(exchange, this.#nowMs)
+    queue.add(exchange, this.#clock.monotonicMs())
     response.onAborted(() => exchange.abort())
     if (hasLongHeader(exchange.headers)) exchange.problem('headers_too_large')
     else this.#begin(route, exchange, response)
@@ -253,9 +257,9 @@ export class HttpServer implements ExchangeHost {
   }
 
   #look(): void {
-    this.#nowMs = performance.now()
+    const nowMs = this.#clock.monotonicMs()
     const inFlightBefore = this.#inFlight
-    for (const queue of this.#queues.values()) queue.expireDue(this.#nowMs)
+    for (const queue of this.#queues.values()) queue.expireDue(nowMs)
     this.counters.deadlinesMissed += inFlightBefore - this.#inFlight
   }
 

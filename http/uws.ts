@@ -3,10 +3,11 @@
  * explained here, with the ways out.
  *
  * Before it is loaded, the bound on request headers is set: uWebSockets.js reads it from the environment, once.
- * A request with more than 97 headers stalls in its parser (it waits for more, for 10 to 12 seconds, then closes
+ * A request with more than 98 headers stalls in its parser (it waits for more, for 10 to 12 seconds, then closes
  * without a word) unless the headers that it waits for exceed this bound, which is answered 431 at once. uWebSockets'
- * own bound is 4096 bytes; with 2048, 200 headers of 10 bytes get their 431 and do not stall. What remains: 98 and
- * more headers that are together shorter than that still stall and cost one idle connection for those seconds.
+ * own bound is 4096 bytes; with 2048, 200 headers of 10 bytes get their 431 and do not stall. What remains: 99 and
+ * more headers that are together shorter than that still stall and cost one idle connection for those seconds,
+ * as does a request without any header.
  * The bound counts only for headers that do not arrive in one piece. It cannot be lower: the headers of an ordinary
  * request with a long token come in two pieces over a real network. nginx forwards only the headers that we need.
  */

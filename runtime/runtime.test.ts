@@ -23,6 +23,11 @@ function capture(): { logger: Logger; lines: () => Record<string, unknown>[] } {
   return { logger: createLogger({ level: 'info', bindings: { process: 'test' } }, stream), lines }
 }
 
+function draw(seed: number): unknown[] {
+  const random = seededRandom(seed)
+  return [random.next(), random.below(100), random.hex(4)]
+}
+
 class FakeHost implements HostProcess {
   readonly listeners = new Map<string, (...values: unknown[]) => void>()
   readonly exits: number[] = []
@@ -55,10 +60,6 @@ describe('clock and random', () => {
   })
 
   it('repeats with the same seed and differs with another', () => {
-    const draw = (seed: number) => {
-      const random = seededRandom(seed)
-      return [random.next(), random.below(100), random.hex(4)]
-    }
     expect(draw(7)).toEqual(draw(7))
     expect(draw(7)).not.toEqual(draw(8))
     expect(systemRandom.hex(8)).toMatch(/^[0-9a-f]{16}$/)
@@ -111,7 +112,7 @@ describe('life cycle', () => {
   it('leaves after the steps on a signal, at once on the second, and at once on an unhandled error', async () => {
     const host = new FakeHost()
     const life = new LifeCycle(capture().logger, host)
-    let finish = (): void => {}
+    let finish: (() => void) | undefined
     life.addStopStep({
       name: 'waits',
       timeoutMs: 10_000,
@@ -122,7 +123,7 @@ describe('life cycle', () => {
     expect(host.exits).toEqual([])
     host.emit('SIGINT')
     expect(host.exits).toEqual([130])
-    finish()
+    finish?.()
     await life.stop('again')
     host.emit('unhandledRejection', new Error('nobody'))
     expect(host.exits).toContain(1)
