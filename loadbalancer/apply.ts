@@ -11,7 +11,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import http from 'node:http'
 import { dirname } from 'node:path'
 import { readIfThere, takeLock, writeAtomically } from './atomic-file.ts'
-import { childrenOf, commandLine, identify, isAlive, signalProcess } from './process-identity.ts'
+import { childrenOf, commandLine, hasOpen, identify, isAlive, signalProcess } from './process-identity.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import { comparePlans, configPath, EDGE_DIRECTORIES, FIRST_PLAN, render } from './render.ts'
 import type { PlanVersion, Topology } from './render.ts'
@@ -106,8 +106,19 @@ async function replace(
 
 /** Starts nginx on the plan last applied. Its pid is that of the master, which is our child and no daemon. */
 export async function startNginx(dir: string, options: ApplyOptions = {}): Promise<ProcessIdentity> {
+  // A plan applied between reading the file and the first answer would not be loaded, and nobody would notice.
+  const release = await lock(dir, options.deadlineMs ?? DEADLINE_MS)
+  try {
+    return await startLocked(dir, options)
+  } finally {
+    release()
+  }
+}
+
+async function startLocked(dir: string, options: ApplyOptions): Promise<ProcessIdentity> {
   const applied = readApplied(dir)
   if (!applied) throw new ApplyError('not_started', `no plan was applied in ${dir}`)
+  await endOrphans(dir)
   mkdirSync(dirname(logPath(dir)), { recursive: true })
   const log = openSync(`${dir}/error.log`, 'a')
   const child = spawn(program(options), nginxArguments(dir, configPath(dir)), {
@@ -149,6 +160,25 @@ export async function stopNginx(master: ProcessIdentity, graceMs = 5000): Promis
   }
   for (const each of [master, ...workers]) if (each) signalProcess(each, 'SIGKILL')
   await waitFor(gone, { deadlineMs: 2000, what: 'nginx to be gone' })
+}
+
+/**
+ * Ends workers whose master was killed: they go on serving the old plan and keep the port. Their title names no
+ * directory, so each is found by its answer at the status port, and is ours if it has our log open.
+ */
+export async function endOrphans(dir: string, deadlineMs = DEADLINE_MS): Promise<void> {
+  const applied = readApplied(dir)
+  if (!applied || findNginx(dir)) return
+  await waitFor(
+    async () => {
+      const status = await readStatus(applied.statusPort)
+      const worker = status && identify(status.workerPid)
+      if (!worker || !hasOpen(worker.pid, logPath(dir))) return true
+      signalProcess(worker, 'SIGKILL')
+      return false
+    },
+    { deadlineMs, everyMs: 10, what: 'workers of a killed nginx to be gone' },
+  )
 }
 
 /** The master that runs on this directory's configuration, if one does. */

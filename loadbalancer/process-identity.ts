@@ -2,7 +2,7 @@
  * A process is a pid *and* its start time: pids are used again, and a signal for a process that died must not hit
  * the stranger that got its number. Both come from /proc, so this works on Linux only.
  */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 export interface ProcessIdentity {
   readonly pid: number
@@ -45,6 +45,15 @@ export function commandLine(pid: number): string | null {
 export function childrenOf(pid: number): number[] {
   const children = readProc(pid, `task/${pid}/children`)
   return children === null ? [] : children.trim().split(/\s+/).filter(Boolean).map(Number)
+}
+
+/** Whether a process has this file open, as far as we may look. */
+export function hasOpen(pid: number, path: string): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === path)
+  } catch {
+    return false
+  }
 }
 
 function readProc(pid: number, file: string): string | null {

@@ -33,7 +33,7 @@ function walk(root, dir) {
     const path = join(dir, entry.name)
     if (entry.name.startsWith('.') || (dir === root && SKIPPED.has(entry.name))) return []
     if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : walk(root, path)
-    return /\.ts$/.test(entry.name) || isAsset(entry.name) ? [relative(root, path)] : []
+    return entry.name.endsWith('.ts') || isAsset(entry.name) ? [relative(root, path)] : []
   })
 }
 
@@ -45,7 +45,7 @@ function isAsset(name) {
 /** By content, since a checkout sets every time anew. @param {string} root */
 export function sourceHash(root) {
   const hash = createHash('sha256')
-  for (const path of ['tsconfig.json', 'package-lock.json', ...sourceFiles(root)]) {
+  for (const path of ['tsconfig.json', 'setup/tsconfig.build.json', 'package-lock.json', ...sourceFiles(root)]) {
     const content = readFileSync(join(root, path))
     hash.update(`${path}\0${content.length}\0`).update(content)
   }
@@ -64,7 +64,10 @@ export function build(root) {
   const draft = mkdtempSync(join(root, '.dist-draft-'))
   try {
     const tsc = join(root, 'node_modules', '.bin', 'tsc')
-    const run = spawnSync(tsc, ['-p', 'tsconfig.json', '--outDir', draft], { cwd: root, stdio: ['ignore', 2, 2] })
+    const run = spawnSync(tsc, ['-p', join('setup', 'tsconfig.build.json'), '--outDir', draft], {
+      cwd: root,
+      stdio: ['ignore', 2, 2],
+    })
     if (run.status !== 0) return false
     for (const path of sourceFiles(root).filter(isAsset)) cpSync(join(root, path), join(draft, path))
     writeFileSync(join(draft, '.source-hash'), hash)

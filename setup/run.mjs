@@ -14,10 +14,13 @@ import { ensurePrograms, SetupError, withSystemPath } from './programs.mjs'
 
 const note = (line) => process.stderr.write(`setup: ${line}\n`)
 
+const bin = (name) => join('node_modules', '.bin', name)
+/** The terminal sends Ctrl-C to the child as well; here it must only not end us first. */
+const stay = () => undefined
+
 const COMMANDS = {
   up: async (args, environment) => run('bin/farebox', ['up', ...upArguments(args)], environment),
   test: async (args, environment) => {
-    const bin = (name) => join('node_modules', '.bin', name)
     const steps = [
       [bin('oxlint'), ['--type-aware']],
       [bin('prettier'), ['--check', '--log-level', 'warn', '.']],
@@ -55,8 +58,6 @@ function run(program, args, environment) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd: ROOT, env: environment, stdio: 'inherit' })
     const pass = (signal) => child.kill(signal)
-    // The terminal sends Ctrl-C to the child as well; here it must only not end us first.
-    const stay = () => undefined
     process.on('SIGINT', stay)
     process.on('SIGTERM', pass)
     process.on('SIGHUP', pass)

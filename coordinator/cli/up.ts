@@ -104,9 +104,7 @@ async function foreground(cli: Cli, common: CommonOptions, options: UpOptions): 
   } catch (error) {
     const failure = cliError(error)
     const { exitCode, code, message, details } = failure
-    // The cluster that runs there has a report of its own, which is not ours to overwrite.
     report(dir, { exitCode, code, message, details })
-    // Ctrl-C is no failure of the start: leave with the conventional status, after everything was stopped.
     throw failure
   }
 }

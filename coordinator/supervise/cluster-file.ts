@@ -65,7 +65,6 @@ export interface ClusterView {
 }
 
 export function clusterView(file: ClusterFile): ClusterView {
-  const pid = (record: { process: ProcessIdentity | null }) => record.process?.pid ?? null
   return {
     dir: file.dir,
     url: file.url,
@@ -82,6 +81,10 @@ export function clusterView(file: ClusterFile): ClusterView {
     coordinators: file.coordinators.map((one) => ({ id: one.id, adminUrl: one.adminUrl, pid: pid(one) })),
     nginx: { pid: pid(file.nginx), config: file.nginx.config },
   }
+}
+
+function pid({ process }: { readonly process: ProcessIdentity | null }): number | null {
+  return process?.pid ?? null
 }
 
 export interface NamedProcess {

@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path'
 import { takeLock } from '../../loadbalancer/atomic-file.ts'
-import { applyPlan, findNginx, readApplied, startNginx, stopNginx } from '../../loadbalancer/apply.ts'
+import { applyPlan, endOrphans, findNginx, readApplied, startNginx, stopNginx } from '../../loadbalancer/apply.ts'
 import { identify, isAlive } from '../../loadbalancer/process-identity.ts'
 import type { ProcessIdentity } from '../../loadbalancer/process-identity.ts'
 import { FIRST_PLAN } from '../../loadbalancer/render.ts'
@@ -14,7 +14,7 @@ import { readOperatorConfig, writeClusterConfig } from './cluster-config.ts'
 import { aliveProcesses, changeCluster, processesOf, readCluster, withProcess, writeCluster } from './cluster-file.ts'
 import type { ClusterFile, CoordinatorRecord, NodeRecord } from './cluster-file.ts'
 import { edgeTopology } from './edge.ts'
-import { ClusterFailure } from './failure.ts'
+import { ClusterFailure, interrupted } from './failure.ts'
 import { planLayout } from './layout.ts'
 import type { LayoutRequest } from './layout.ts'
 import { choosePorts } from './ports.ts'
@@ -55,6 +55,7 @@ export async function startCluster(options: ClusterOptions): Promise<RunningClus
   try {
     const previous = readCluster(dir)
     if (previous) await refuseIfRunning(previous)
+    if (previous) await endOrphans(previous.nginx.dir)
     const layout = await planLayout({ ...options, redisUrl: operator.redisUrl }, previous)
     writeClusterConfig(dir, operator, layout.redis.url)
     writeCluster({ ...layout, supervisor: identify(process.pid) })
@@ -73,7 +74,7 @@ export async function startCluster(options: ClusterOptions): Promise<RunningClus
 async function bringUp(options: ClusterOptions, layout: ClusterFile): Promise<void> {
   const { dir, note, readyDeadlineMs, sale } = options
   const goOn = (): void => {
-    if (options.signal?.aborted) throw new ClusterFailure('interrupted', 'interrupted: everything started was stopped')
+    if (options.signal?.aborted) throw interrupted()
   }
   try {
     if (layout.redis.config !== null) {
@@ -82,21 +83,20 @@ async function bringUp(options: ClusterOptions, layout: ClusterFile): Promise<vo
     }
     goOn()
     note(`starting ${layout.nodes.length} nodes and a coordinator`)
-    const members = [...layout.nodes, ...layout.coordinators]
-    const started = await Promise.all(members.map(({ id }) => launch(options.root, dir, id)))
+    const started: (() => Promise<void>)[] = []
+    // One after the other: should one fail, none is still on its way into the cluster file when the rest is stopped.
+    for (const { id, adminUrl } of [...layout.nodes, ...layout.coordinators]) {
+      const process = await launch(options.root, dir, id)
+      started.push(() => waitReady(dir, id, process, adminUrl, readyDeadlineMs, options.signal))
+    }
     goOn()
-    await Promise.all(
-      members.map(({ id, adminUrl }, index) => {
-        const process = started[index]
-        return process && waitReady(dir, id, process, adminUrl, readyDeadlineMs)
-      }),
-    )
+    await Promise.all(started.map((wait) => wait()))
     goOn()
     note('starting nginx')
     await startByName(options.root, dir, 'nginx')
     goOn()
     if (sale) await createAndOpen(dir, layout.coordinators[0]?.adminUrl ?? '', sale)
-    await waitForSale(layout.url, sale?.id ?? null, readyDeadlineMs)
+    await waitForSale(layout.url, sale?.id ?? null, readyDeadlineMs, options.signal)
     goOn()
   } catch (error) {
     await stopProcesses(dir)
@@ -109,13 +109,13 @@ export async function startByName(
   root: string,
   dir: string,
   name: string,
-  deadlineMs = 20_000,
+  { deadlineMs = 20_000, signal }: { readonly deadlineMs?: number; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<ProcessIdentity> {
   const process = await launch(root, dir, name)
   const file = readCluster(dir) ?? fail(dir)
   if (name === 'redis') await waitForRedis(dir, Number(new URL(file.redis.url).port), process, deadlineMs)
   const member = memberOf(file, name)
-  if (member) await waitReady(dir, name, process, member.adminUrl, deadlineMs)
+  if (member) await waitReady(dir, name, process, member.adminUrl, deadlineMs, signal)
   return process
 }
 
@@ -214,6 +214,7 @@ async function stopProcesses(dir: string): Promise<void> {
   if (!known) return
   const file = await withFound(known)
   if (file.nginx.process && isAlive(file.nginx.process)) await stopNginx(file.nginx.process)
+  await endOrphans(file.nginx.dir)
   await Promise.all(file.nodes.map((node) => stopProcess(node.process, STOP_GRACE_MS)))
   await Promise.all(file.coordinators.map((one) => stopProcess(one.process, STOP_GRACE_MS)))
   await stopProcess(file.redis.process, STOP_GRACE_MS)

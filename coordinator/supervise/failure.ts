@@ -24,3 +24,8 @@ export class ClusterFailure extends Error {
     this.details = details
   }
 }
+
+/** Ctrl-C during a start. */
+export function interrupted(cause?: unknown): ClusterFailure {
+  return new ClusterFailure('interrupted', 'interrupted: everything started was stopped', null, cause)
+}

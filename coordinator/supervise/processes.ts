@@ -6,7 +6,7 @@ import { readIfThere } from '../../loadbalancer/atomic-file.ts'
 import { identify, isAlive, signalProcess } from '../../loadbalancer/process-identity.ts'
 import type { ProcessIdentity } from '../../loadbalancer/process-identity.ts'
 import { waitFor } from '../../loadbalancer/wait.ts'
-import { ClusterFailure } from './failure.ts'
+import { ClusterFailure, interrupted } from './failure.ts'
 
 export interface Command {
   /** Names its log. */
@@ -50,6 +50,7 @@ export async function waitReady(
   process: ProcessIdentity,
   adminUrl: string,
   deadlineMs: number,
+  signal?: AbortSignal,
 ): Promise<void> {
   let last = 'no answer'
   try {
@@ -60,9 +61,10 @@ export async function waitReady(
         if (answer) last = `${answer.status} ${(await answer.text().catch(() => '')).slice(0, 500)}`
         return answer?.status === 200
       },
-      { deadlineMs, everyMs: 50, what: `${name} to be ready` },
+      { deadlineMs, everyMs: 50, what: `${name} to be ready`, signal },
     )
   } catch (error) {
+    if (signal?.aborted) throw interrupted(error)
     const why = error instanceof Error ? error.message : String(error)
     const lines = lastLines(dir, name)
     throw new ClusterFailure(

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { waitFor } from '../../loadbalancer/wait.ts'
 import { clusterPaths } from './cluster-config.ts'
-import { ClusterFailure } from './failure.ts'
+import { ClusterFailure, interrupted } from './failure.ts'
 
 export interface SaleText {
   readonly id: string
@@ -17,13 +17,18 @@ export interface SaleText {
 export function readSaleText(path: string): SaleText {
   try {
     const text = readFileSync(path, 'utf8')
-    const sale = parse(text) as { id?: unknown; opensAt?: unknown; fares?: { id?: unknown }[] } | null
+    const sale = parse(text) as { id?: unknown; opensAt?: unknown; fares?: unknown } | null
     if (typeof sale?.id !== 'string') throw new Error('it has no id')
-    return { id: sale.id, fareId: String(sale.fares?.[0]?.id ?? ''), opensByHand: sale.opensAt === undefined, text }
+    return { id: sale.id, fareId: firstFare(sale.fares), opensByHand: sale.opensAt === undefined, text }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw new ClusterFailure('bad_sale_file', `cannot read the sale file ${path}: ${why}`, { path }, error)
   }
+}
+
+function firstFare(fares: unknown): string {
+  const first: unknown = Array.isArray(fares) ? fares[0] : null
+  return typeof first === 'object' && first !== null && 'id' in first ? String(first.id) : ''
 }
 
 /** Makes the sale and opens it, unless an equal one is there: then its state is left as it is. */
@@ -34,7 +39,12 @@ export async function createAndOpen(dir: string, adminUrl: string, sale: SaleTex
 }
 
 /** Waits until nginx passes on an answer about the sale; without one, any answer of a node's. */
-export async function waitForSale(url: string, saleId: string | null, deadlineMs: number): Promise<void> {
+export async function waitForSale(
+  url: string,
+  saleId: string | null,
+  deadlineMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
   const path = saleId === null ? '/api/sales' : `/api/sales/${saleId}`
   let last = 'no answer'
   try {
@@ -44,9 +54,10 @@ export async function waitForSale(url: string, saleId: string | null, deadlineMs
         if (answer) last = `${answer.status} ${(await answer.text().catch(() => '')).slice(0, 300)}`
         return answer?.status === 200
       },
-      { deadlineMs, everyMs: 50, what: `${path} to be answered through nginx` },
+      { deadlineMs, everyMs: 50, what: `${path} to be answered through nginx`, signal },
     )
   } catch (error) {
+    if (signal?.aborted) throw interrupted(error)
     throw new ClusterFailure('not_ready', `GET ${url}${path} is not answered with 200; last: ${last}`, null, error)
   }
 }

@@ -1,0 +1,185 @@
+/**
+ * How a command reaches the cluster: through the coordinator that leads, or, on the machine of the cluster's
+ * directory and with no coordinator alive, straight through the store. Nothing that a buyer needs depends on a
+ * coordinator, so neither does looking, opening, pausing or closing.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { bufferRule } from '../../config/buffer-rule.ts'
+import { describeFaults } from '../../config/faults.ts'
+import { loadConfig, type LoadedConfig } from '../../config/load.ts'
+import type { StockPort } from '../../stock/port.ts'
+import { readMarks } from '../daemon/marks.ts'
+import { nodeAsker } from '../operations/node-report.ts'
+import { realWorld, type World } from '../operations/world.ts'
+import { readCluster } from '../supervise/cluster-file.ts'
+import { CliError, EXIT, type CommonOptions } from './frame.ts'
+import { connectStock } from './stock.ts'
+
+export interface AdminCall {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly body?: string
+}
+
+/** What the direct way has at hand. */
+export interface DirectWorld extends World {
+  readonly declaredDurable: boolean
+  /** Sales that a coordinator once saw. */
+  readonly markedSaleIds: readonly string[]
+}
+
+const PROBE_MS = 600
+const CALL_MS = 30_000
+/** An audit reads every order. */
+const AUDIT_MS = 600_000
+const LEADER_WITHIN_MS = 2500
+
+/** Asks the coordinator; with none alive does it here, where `direct` says how. Answers the same either way. */
+export async function ask<T>(
+  common: CommonOptions,
+  call: AdminCall,
+  direct: ((world: DirectWorld) => Promise<T>) | null,
+): Promise<T> {
+  const token = readToken(common)
+  for (const adminUrl of adminUrls(common)) {
+    if (!(await answers(adminUrl))) continue
+    return (await callLeader(adminUrl, token, call)) as T
+  }
+  if (common.admin !== undefined) {
+    throw new CliError(EXIT.noCluster, 'no_cluster', `no coordinator answers at ${common.admin}`)
+  }
+  return withStore(common, async (world) => {
+    // A coordinator that `up` did not start is known to the store.
+    const { leader } = await world.port.fleet.read()
+    if (leader !== null && (await answers(leader.adminUrl))) {
+      return (await callLeader(leader.adminUrl, token, call)) as T
+    }
+    if (direct !== null) return direct(world)
+    throw new CliError(EXIT.noCluster, 'no_coordinator', needsCoordinator(common))
+  })
+}
+
+function needsCoordinator({ dir }: CommonOptions): string {
+  return `this needs a coordinator and none answers: start one with "farebox run coordinator --dir ${dir} --id c1"`
+}
+
+function adminUrls(common: CommonOptions): string[] {
+  if (common.admin !== undefined) return [common.admin]
+  const cluster = readCluster(common.dir)
+  if (cluster === null && !existsSync(join(common.dir, 'config.yaml'))) {
+    const message = `there is no cluster in ${common.dir}: start one with "farebox up", or name it with --dir or --admin`
+    throw new CliError(EXIT.noCluster, 'no_cluster', message)
+  }
+  return cluster?.coordinators.map(({ adminUrl }) => adminUrl) ?? []
+}
+
+function readToken(common: CommonOptions): string {
+  const path = common.tokenFile ?? join(common.dir, 'admin.token')
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    if (common.tokenFile === undefined && common.admin === undefined) return ''
+    const why = error instanceof Error ? error.message : String(error)
+    throw new CliError(EXIT.usage, 'bad_token_file', `the admin token cannot be read: ${why}`)
+  }
+}
+
+async function answers(adminUrl: string): Promise<boolean> {
+  try {
+    const response = await fetch(new URL('/healthz', adminUrl), { signal: AbortSignal.timeout(PROBE_MS) })
+    return response.ok
+  } catch {
+    return false
+  }
+}
+
+interface Answer {
+  readonly ok: boolean
+  readonly body: unknown
+}
+
+/** Follows the way to the leader once; while nobody leads yet, asks again for a moment. */
+async function callLeader(adminUrl: string, token: string, call: AdminCall): Promise<unknown> {
+  const deadline = performance.now() + LEADER_WITHIN_MS
+  for (;;) {
+    const answer = await send(adminUrl, token, call)
+    const error = errorOf(answer)
+    if (error === null) return answer.body
+    if (error.code !== 'not_leader') throw error
+    const leaderUrl = leaderUrlOf(error)
+    if (leaderUrl !== null) return sendOrThrow(leaderUrl, token, call)
+    if (performance.now() > deadline) throw error
+    await sleep(100)
+  }
+}
+
+async function sendOrThrow(adminUrl: string, token: string, call: AdminCall): Promise<unknown> {
+  const answer = await send(adminUrl, token, call)
+  const error = errorOf(answer)
+  if (error !== null) throw error
+  return answer.body
+}
+
+async function send(adminUrl: string, token: string, { method, path, body }: AdminCall): Promise<Answer> {
+  const timeoutMs = path.endsWith('/audit') ? AUDIT_MS : CALL_MS
+  try {
+    const response = await fetch(new URL(path, adminUrl), {
+      method,
+      headers: { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(timeoutMs),
+      ...(body === undefined ? {} : { body }),
+    })
+    return { ok: response.ok, body: await response.json() }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new CliError(EXIT.noCluster, 'no_cluster', `the coordinator at ${adminUrl} does not answer: ${why}`)
+  }
+}
+
+function errorOf({ ok, body }: Answer): CliError | null {
+  if (ok) return null
+  const { error } = body as { error?: { code?: string; message?: string; details?: unknown } }
+  const code = error?.code ?? 'internal'
+  const exit = code === 'bad_sale_file' ? EXIT.usage : EXIT.refused
+  return new CliError(exit, code, error?.message ?? 'the coordinator failed', error?.details ?? null)
+}
+
+function leaderUrlOf(error: CliError): string | null {
+  const { adminUrl } = (error.details ?? {}) as { adminUrl?: string | null }
+  return adminUrl ?? null
+}
+
+/** Opens the directory's store for the time of the work. */
+async function withStore<T>(common: CommonOptions, work: (world: DirectWorld) => Promise<T>): Promise<T> {
+  const loaded = loadDirConfig(common.dir, {})
+  const { config } = loaded
+  const url = config.redis.url ?? readCluster(common.dir)?.redis.url ?? null
+  if (url === null) throw new CliError(EXIT.noCluster, 'no_cluster', `nothing says which Redis ${common.dir} uses`)
+  let port: StockPort
+  try {
+    port = await connectStock(url, config.redis.commandTimeoutMs)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    const message = `neither a coordinator nor Redis answers: ${why}. Start the cluster with "farebox up --dir ${common.dir}"`
+    throw new CliError(EXIT.noCluster, 'no_cluster', message)
+  }
+  try {
+    const rules = { buffer: bufferRule(config.quota.buffer), deadAfterMs: config.deadAfterMs }
+    const token = readToken(common)
+    const world = realWorld({ port, rules, askNode: nodeAsker(token === '' ? null : token) })
+    const marks = await readMarks(common.dir)
+    return await work({ ...world, declaredDurable: config.redis.durable, markedSaleIds: [...marks.keys()] })
+  } finally {
+    await port.close()
+  }
+}
+
+/** The configuration of a cluster directory; all faults at once are a usage error. */
+export function loadDirConfig(dir: string, flags: Readonly<Record<string, unknown>>): LoadedConfig {
+  const path = join(dir, 'config.yaml')
+  const loaded = loadConfig({ file: existsSync(path) ? path : null, environment: process.env, flags })
+  if (loaded.ok) return loaded.value
+  throw new CliError(EXIT.usage, 'bad_config', describeFaults(loaded.faults), { faults: loaded.faults })
+}

@@ -1,0 +1,314 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { DEMO, TestNode, testWorld, type TestWorld } from '../operations/test-world.ts'
+import type { Topology } from '../plan/topology.ts'
+import { answerAdmin, type AdminParts } from './admin-routes.ts'
+import { Cycle } from './cycle.ts'
+import { openEraBook } from './eras.ts'
+import { Leadership } from './leadership.ts'
+import { SILENT } from './log.ts'
+import { openMarkBook } from './marks.ts'
+import { Recovery } from './recovery.ts'
+
+interface TestCoordinator extends AdminParts {
+  readonly applied: Topology[]
+  round(): Promise<void>
+}
+
+let directory = ''
+let world: TestWorld
+let c1: TestCoordinator
+let n1: TestNode
+let n2: TestNode
+
+async function coordinator(id: string): Promise<TestCoordinator> {
+  const { port, rules, askNode, monotonicMs } = world
+  const [eras, marks] = await Promise.all([openEraBook(directory), openMarkBook(directory, id)])
+  const applied: Topology[] = []
+  const loadBalancer = { apply: async (topology: Topology) => void applied.push(topology) }
+  const leadership = new Leadership(port.fleet, { id, adminUrl: `http://${id}` }, monotonicMs)
+  const recovery = new Recovery({ port, eras, marks, askNode, log: SILENT, monotonicMs, declaredDurable: false })
+  const parts = { port, rules, leadership, loadBalancer, marks, recovery, log: SILENT, monotonicMs }
+  const cycle = new Cycle({ ...parts, declaredDurable: false })
+  return {
+    world,
+    leadership,
+    cycle,
+    recovery,
+    eras,
+    marks,
+    declaredDurable: false,
+    applied,
+    async round() {
+      await cycle.tick()
+      await cycle.settled()
+    },
+  }
+}
+
+/** Rounds of 200 ms in which these nodes speak. */
+async function go(ms: number, speaking: readonly TestNode[], ...coordinators: TestCoordinator[]): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 200) {
+    world.advance(200)
+    for (const node of speaking) await node.heartbeat()
+    for (const one of coordinators.length > 0 ? coordinators : [c1]) await one.round()
+  }
+}
+
+async function demo() {
+  const snapshot = await world.port.sales.read('demo', world.rules)
+  if (snapshot === null) throw new Error('no sale')
+  return snapshot
+}
+
+async function stateOf(nodeId: string): Promise<string | undefined> {
+  return (await world.port.fleet.read()).nodes.find(({ id }) => id === nodeId)?.state
+}
+
+function idsOf(topology: Topology | undefined): string[] | undefined {
+  return topology?.servers.map(({ id }) => id)
+}
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'farebox-cycle-'))
+  world = testWorld()
+  c1 = await coordinator('c1')
+  world.restartStore()
+  await c1.round()
+  await world.port.sales.create(DEMO, await c1.eras.allot())
+  await world.port.fleet.addSale('demo')
+  await world.port.sales.change('demo', 'open', { era: 0, seq: 0 })
+  n1 = new TestNode(world, 'n1')
+  n2 = new TestNode(world, 'n2')
+  for (const node of [n1, n2]) {
+    await node.joinFleet()
+    await node.join()
+  }
+  await go(2000, [n1, n2])
+})
+
+afterEach(async () => {
+  await rm(directory, { recursive: true, force: true })
+})
+
+describe('a leader', () => {
+  it('certifies a fleet record that is not, under an era of the book', async () => {
+    expect((await world.port.fleet.read()).version.era).toBe(1)
+    expect(c1.cycle.role()).toBe('leading')
+  })
+
+  it('brings live nodes to the load balancer once', () => {
+    expect(idsOf(c1.applied.at(-1))).toEqual(['n1', 'n2'])
+    expect(c1.applied.filter((topology) => topology.servers.length === 2)).toHaveLength(1)
+  })
+
+  it('declares a silent node dead, fences it in the sale, takes it out of nginx, and then rests', async () => {
+    await go(2200, [n2])
+    expect(await stateOf('n1')).toBe('dead')
+    expect(idsOf(c1.applied.at(-1))).toEqual(['n2'])
+    const sale = await demo()
+    expect(sale.nodes.find(({ id }) => id === 'n1')).toMatchObject({ epoch: 2, weight: 0 })
+    expect(await n1.sell('ghost', 'zoe')).toBe('fenced')
+    await go(1000, [n2])
+    expect((await demo()).version).toEqual(sale.version)
+  })
+
+  it('takes a paused node back when it has joined anew', async () => {
+    await go(2200, [n2])
+    expect(await n1.heartbeat()).toEqual(['fenced', 'fenced'])
+    n1.seen = (await demo()).version
+    await n1.joinFleet()
+    await n1.join()
+    await go(400, [n1, n2])
+    expect(await stateOf('n1')).toBe('live')
+    expect(idsOf(c1.applied.at(-1))).toEqual(['n1', 'n2'])
+    expect(await n1.sell('o1', 'alice')).toBe('held')
+  })
+
+  it('that slept judges nobody by what it missed', async () => {
+    world.advance(60_000)
+    await c1.round()
+    expect(await stateOf('n1')).toBe('live')
+    await go(1600, [n1, n2])
+    expect(await stateOf('n1')).toBe('live')
+  })
+
+  it('makes no act after the lease has lapsed', async () => {
+    expect(c1.leadership.lease()).not.toBeNull()
+    world.advance(1500)
+    expect(c1.leadership.lease()).toBeNull()
+  })
+})
+
+describe('two coordinators', () => {
+  it('one leads; the other takes over when the first is gone, and finishes its work', async () => {
+    const c2 = await coordinator('c2')
+    await go(400, [n1, n2], c1, c2)
+    expect(c2.cycle.role()).toBe('following')
+    expect(c2.applied).toEqual([])
+    await go(4000, [n2], c2)
+    expect(c2.cycle.role()).toBe('leading')
+    expect(await stateOf('n1')).toBe('dead')
+    expect(idsOf(c2.applied.at(-1))).toEqual(['n2'])
+  })
+
+  it('the one that does not lead sends the operator to the one that does', async () => {
+    const c2 = await coordinator('c2')
+    await c2.round()
+    const answer = await answerAdmin(c2, { method: 'GET', path: '/admin/status', body: '' })
+    expect(answer).toMatchObject({
+      status: 409,
+      body: { error: { code: 'not_leader', details: { adminUrl: 'http://c1' } } },
+    })
+  })
+})
+
+describe('a store that began another life', () => {
+  it('with everything there: the sale goes on by itself, under a new era', async () => {
+    await n1.sell('o1', 'alice')
+    const before = await demo()
+    world.restartStore()
+    expect(await n1.sell('o2', 'bob')).toBe('recovering')
+    await go(600, [])
+    const after = await demo()
+    expect(after.certified).toBe(true)
+    expect(after.version.era).toBeGreaterThan(before.version.era)
+    expect(after.version.seq).toBeGreaterThan(before.version.seq)
+    n1.seen = after.version
+    await n1.join()
+    expect(await n1.sell('o2', 'bob')).toBe('held')
+    expect((await answerAdmin(c1, { method: 'GET', path: '/admin/status', body: '' })).body).toMatchObject({
+      sales: [{ id: 'demo', recovering: false, missing: [] }],
+    })
+  })
+
+  it('with less than a node has seen: stays recovering until the operator decides', async () => {
+    const { seq } = world.record('demo')
+    await n1.sell('o1', 'alice')
+    n2.report()
+    world.record('demo').orders.delete('o1')
+    world.record('demo').seq = seq
+    world.restartStore()
+    await go(3000, [])
+    expect((await demo()).certified).toBe(false)
+    const status = await answerAdmin(c1, { method: 'GET', path: '/admin/status', body: '' })
+    expect(JSON.stringify(status.body)).toMatch(/behind (node n1|the mark)/)
+    const recovered = await answerAdmin(c1, { method: 'POST', path: '/admin/sales/demo/recover', body: '' })
+    expect(recovered).toMatchObject({ status: 200, body: { outcome: 'changed', sale: { recovering: false } } })
+    expect((await demo()).certified).toBe(true)
+  })
+
+  it('behind a node: stays so after that node has died too, and with another coordinator', async () => {
+    n1.seen = { era: n1.seen.era, seq: n1.seen.seq + 50 }
+    n1.report()
+    world.restartStore()
+    await go(400, [])
+    n1.die()
+    n2.die()
+    const c2 = await coordinator('c2')
+    await go(4000, [])
+    world.advance(2000)
+    await go(4000, [], c2)
+    expect(c2.cycle.role()).toBe('leading')
+    expect((await demo()).certified).toBe(false)
+    expect(c2.recovery.caseOf('demo')?.reasons.join()).toContain('behind the mark')
+  })
+
+  it('an older copy restored in place, under the same fingerprint, is found by the mark', async () => {
+    const copy = structuredClone(world.record('demo'))
+    await n1.sell('o1', 'alice')
+    await go(400, [n1, n2])
+    n1.die()
+    n2.die()
+    world.stock.saleRecords.set('demo', copy)
+    expect((await demo()).certified).toBe(true)
+    await go(200, [])
+    expect((await demo()).certified).toBe(false)
+    await go(2000, [])
+    expect((await demo()).certified).toBe(false)
+    expect(c1.recovery.caseOf('demo')?.reasons.join()).toContain('behind the mark')
+  })
+
+  it('is recognised by a coordinator that only has the marks of another', async () => {
+    await n1.sell('o1', 'alice')
+    await go(200, [n1, n2])
+    await c1.marks.flush()
+    n1.die()
+    n2.die()
+    world.record('demo').seq -= 1
+    world.restartStore()
+    world.advance(2000)
+    const c2 = await coordinator('c2')
+    await go(2000, [], c2)
+    expect(c2.recovery.caseOf('demo')?.reasons.join()).toContain('behind the mark')
+  })
+
+  it('without the sale at all: it is told, cannot be recovered, and is not made anew by accident', async () => {
+    world.stock.saleRecords.delete('demo')
+    await go(400, [])
+    expect(c1.recovery.caseOf('demo')?.reasons).toEqual(['the store has no record of this sale'])
+    const recover = await answerAdmin(c1, { method: 'POST', path: '/admin/sales/demo/recover', body: '' })
+    expect(recover).toMatchObject({ status: 409, body: { error: { code: 'no_record' } } })
+    const { body } = await answerAdmin(c1, { method: 'POST', path: '/admin/sales', body: SALE_FILE })
+    expect(body).toMatchObject({ error: { code: 'sale_lost' } })
+  })
+})
+
+const SALE_FILE = `
+id: demo
+name: Demo
+limitPerBuyer: 2
+holdSeconds: 300
+fares:
+  - { id: second, name: Second, stock: 100, price: { amount: 100, currency: CNY } }
+`
+
+function get(path: string) {
+  return answerAdmin(c1, { method: 'GET', path, body: '' })
+}
+
+function post(path: string, body = '') {
+  return answerAdmin(c1, { method: 'POST', path, body })
+}
+
+describe('the admin API', () => {
+  it('makes a sale once', async () => {
+    expect(await post('/admin/sales', SALE_FILE)).toMatchObject({ status: 200, body: { outcome: 'unchanged' } })
+    const other = SALE_FILE.replace('id: demo', 'id: other')
+    expect(await post('/admin/sales', other)).toMatchObject({ status: 201, body: { sale: { state: 'draft' } } })
+    expect(c1.marks.get('other')).toMatchObject({ seq: 1, durable: true })
+  })
+
+  it('tells every fault of a sale file, and the differences of an existing one', async () => {
+    expect(await post('/admin/sales', 'id: X\n')).toMatchObject({
+      status: 422,
+      body: { error: { code: 'bad_sale_file' } },
+    })
+    const differs = await post('/admin/sales', SALE_FILE.replace('stock: 100', 'stock: 99'))
+    expect(differs).toMatchObject({ status: 409, body: { error: { code: 'sale_differs' } } })
+  })
+
+  it('answers reads', async () => {
+    expect((await get('/admin/sales')).body).toMatchObject({ items: [{ id: 'demo' }] })
+    expect((await get('/admin/sales/demo')).body).toMatchObject({ id: 'demo', state: 'open' })
+    expect((await get('/admin/sales/demo/quota')).body).toMatchObject({ saleId: 'demo' })
+    expect((await get('/admin/sales/demo/audit')).body).toMatchObject({ ok: true })
+    expect((await get('/admin/nodes')).body).toMatchObject({ items: [{ id: 'n1', state: 'live' }, { id: 'n2' }] })
+  })
+
+  it('refuses what it does not know', async () => {
+    expect((await get('/admin/sales/nope')).status).toBe(404)
+    expect((await get('/admin/nothing')).status).toBe(404)
+    expect((await get('/admin/sales/demo/open')).status).toBe(404)
+    expect((await post('/admin/sales/demo/eat')).status).toBe(404)
+    expect((await post('/admin/nodes')).status).toBe(405)
+  })
+
+  it('never shows the secret of the order ids', async () => {
+    for (const path of ['/admin/sales', '/admin/sales/demo', '/admin/status', '/admin/sales/demo/audit']) {
+      expect(JSON.stringify((await get(path)).body)).not.toContain(DEMO.orderIdSecret)
+    }
+  })
+})

@@ -1,0 +1,204 @@
+/**
+ * One look at the world and what follows from it, about five times a second. Everybody asks for the lease; only
+ * the one who has it observes and acts, and stops between two acts as soon as it has it no more.
+ *
+ * Nothing here is needed for correctness (the store decides scarcity), so any error ends this round and the next
+ * one starts from what is then observed.
+ */
+import type { QuotaRules } from '../../stock/core/words.ts'
+import type { FleetSnapshot, SaleSnapshot, StockPort } from '../../stock/port.ts'
+import { DEAF, hear, uninterruptedMs, type Attention } from '../plan/attention.ts'
+import { plan, type Action } from '../plan/plan.ts'
+import type { Topology } from '../plan/topology.ts'
+import type { Leadership, Role } from './leadership.ts'
+import type { LoadBalancer } from './load-balancer.ts'
+import type { Log } from './log.ts'
+import type { MarkBook } from './marks.ts'
+import type { Durability, Recovery } from './recovery.ts'
+
+export interface CycleParts {
+  readonly port: StockPort
+  readonly rules: QuotaRules
+  readonly leadership: Leadership
+  readonly loadBalancer: LoadBalancer
+  readonly marks: MarkBook
+  readonly recovery: Recovery
+  readonly log: Log
+  readonly monotonicMs: () => number
+  readonly declaredDurable: boolean
+}
+
+const ASK_DURABILITY_EVERY_MS = 1000
+
+export class Cycle {
+  readonly #parts: CycleParts
+  #attention: Attention = DEAF
+  /** What the load balancer has, as far as this leader knows; forgotten with the lease. */
+  #applied: Topology | null = null
+  #durability: { readonly found: Durability; readonly askedAtMs: number } | null = null
+  #role: Role | 'unknown' = 'unknown'
+  readonly #underWay = new Map<string, Promise<void>>()
+  /** The newest fleet record read with nodes in it: their addresses, should the store come back empty. */
+  #lastFleet: FleetSnapshot | null = null
+
+  constructor(parts: CycleParts) {
+    this.#parts = parts
+  }
+
+  role(): Role | 'unknown' {
+    return this.#role
+  }
+
+  durability(): Durability | null {
+    return this.#durability?.found ?? null
+  }
+
+  async tick(): Promise<void> {
+    try {
+      await this.#lead()
+      if (this.#role === 'leading') await this.#observeAndAct()
+      else this.#forget()
+    } catch (error) {
+      this.#attention = DEAF
+      this.#durability = null
+      throw error
+    }
+  }
+
+  async #lead(): Promise<void> {
+    const { leadership, port, recovery, log } = this.#parts
+    let role = await leadership.renew()
+    if (role === 'recovering') {
+      const { version } = await port.fleet.read()
+      await recovery.certifyFleet(version.era)
+      role = await leadership.renew()
+    }
+    if (role !== this.#role) log.info({ role, before: this.#role }, 'role')
+    this.#role = role
+  }
+
+  #forget(): void {
+    this.#attention = DEAF
+    this.#applied = null
+  }
+
+  async #observeAndAct(): Promise<void> {
+    const { port, recovery, rules } = this.#parts
+    const fleet = await this.#readFleet()
+    if (!fleet.certified) {
+      await recovery.certifyFleet(fleet.version.era)
+      return
+    }
+    const durability = await this.#askDurability()
+    const sales = await this.#readSales(fleet)
+    const whole: SaleSnapshot[] = []
+    const broken: [string, SaleSnapshot | null][] = []
+    for (const [saleId, snapshot] of sales) {
+      if (snapshot !== null && recovery.isWhole(saleId, snapshot)) whole.push(snapshot)
+      else broken.push([saleId, snapshot])
+      if (snapshot !== null && !fleet.saleIds.includes(saleId)) await port.fleet.addSale(saleId)
+    }
+    this.#note(whole, durability)
+    const actions = plan(
+      {
+        nowMs: fleet.nowMs,
+        fleetVersion: fleet.version,
+        nodes: fleet.nodes,
+        sales: whole.map((sale) => ({ ...sale, saleId: sale.definition.id })),
+        applied: this.#applied,
+      },
+      { deadAfterMs: rules.deadAfterMs, uninterruptedMs: uninterruptedMs(this.#attention) },
+    )
+    for (const action of actions) if (!(await this.#perform(action))) return
+    for (const [saleId, snapshot] of broken) {
+      this.#background(`recover ${saleId}`, () => recovery.look(saleId, snapshot, this.#nodesToAsk(fleet), durability))
+    }
+  }
+
+  async #readFleet(): Promise<FleetSnapshot> {
+    const fleet = await this.#parts.port.fleet.read()
+    const answer = { heardAtMs: this.#parts.monotonicMs(), storeNowMs: fleet.nowMs }
+    this.#attention = hear(this.#attention, answer, this.#parts.rules.deadAfterMs)
+    if (fleet.nodes.length > 0) this.#lastFleet = fleet
+    return fleet
+  }
+
+  #nodesToAsk(fleet: FleetSnapshot): FleetSnapshot['nodes'] {
+    return fleet.nodes.length > 0 ? fleet.nodes : (this.#lastFleet?.nodes ?? [])
+  }
+
+  /** Sales that the fleet lists, and sales that were once seen: one that is missing must not be forgotten. */
+  async #readSales(fleet: FleetSnapshot): Promise<[string, SaleSnapshot | null][]> {
+    const { port, rules, marks } = this.#parts
+    const saleIds = [...new Set([...fleet.saleIds, ...marks.saleIds()])]
+    return Promise.all(
+      saleIds.map(async (saleId): Promise<[string, SaleSnapshot | null]> => [
+        saleId,
+        await port.sales.read(saleId, rules),
+      ]),
+    )
+  }
+
+  async #askDurability(): Promise<Durability> {
+    const nowMs = this.#parts.monotonicMs()
+    const known = this.#durability
+    if (known !== null && nowMs - known.askedAtMs < ASK_DURABILITY_EVERY_MS) return known.found
+    const found = await this.#parts.port.durability()
+    this.#durability = { found, askedAtMs: nowMs }
+    return found
+  }
+
+  #note(sales: readonly SaleSnapshot[], durability: Durability): void {
+    const durable = durability.durable ?? this.#parts.declaredDurable
+    for (const { definition, version } of sales) {
+      this.#parts.marks.note(definition.id, version, { durable, fingerprint: durability.fingerprint })
+    }
+  }
+
+  /** False when this coordinator may not act any more; the rest of the round is dropped. */
+  async #perform(action: Action): Promise<boolean> {
+    const { port, loadBalancer, leadership, rules, log } = this.#parts
+    const lease = leadership.lease()
+    if (lease === null) return false
+    switch (action.kind) {
+      case 'declare_dead': {
+        const changes = action.nodes.map(({ id, epoch }) => ({ id, expectedEpoch: epoch, state: 'dead' as const }))
+        const { outcome } = await port.fleet.setNodes(lease, changes)
+        log.warn({ nodes: action.nodes, outcome }, 'nodes declared dead')
+        return outcome === 'changed'
+      }
+      case 'set_weights': {
+        const { saleId, weights, fence } = action
+        const reply = await port.sales.setWeights(saleId, lease, weights, fence, rules)
+        log.info({ saleId, weights, fence, outcome: reply.outcome }, 'weights set')
+        return reply.outcome !== 'refused'
+      }
+      case 'apply_topology':
+        this.#background('apply the topology', async () => {
+          await loadBalancer.apply(action.topology)
+          if (leadership.lease() === lease) this.#applied = action.topology
+          log.info({ topology: action.topology }, 'topology applied')
+        })
+        return true
+      default:
+        return action satisfies never
+    }
+  }
+
+  /**
+   * What may take longer than the lease (a reload of nginx, a node that does not answer) goes on beside the rounds,
+   * each thing once at a time. After a failure the next round plans it again.
+   */
+  #background(name: string, work: () => Promise<void>): void {
+    if (this.#underWay.has(name)) return
+    const done = work()
+      .catch((error: unknown) => this.#parts.log.error({ err: error }, `could not ${name}`))
+      .finally(() => this.#underWay.delete(name))
+    this.#underWay.set(name, done)
+  }
+
+  /** Resolves when nothing goes on beside the rounds. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay.values())
+  }
+}

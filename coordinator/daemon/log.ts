@@ -1,0 +1,8 @@
+/** The part of the logger that the daemon uses. */
+export interface Log {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} }

@@ -1,0 +1,114 @@
+/** The coordinator's process: the rounds, the marks, the admin API, and how it ends. */
+import { mkdir } from 'node:fs/promises'
+import type { QuotaRules } from '../../stock/core/words.ts'
+import type { StockPort } from '../../stock/port.ts'
+import { Metrics } from '../../runtime/metrics.ts'
+import { nodeAsker } from '../operations/node-report.ts'
+import { realWorld } from '../operations/world.ts'
+import { answerAdmin, failure, type AdminAnswer, type AdminRequest } from './admin-routes.ts'
+import { startAdminServer } from './admin-server.ts'
+import { ensureAdminToken } from './admin-token.ts'
+import { Cycle } from './cycle.ts'
+import { openEraBook } from './eras.ts'
+import { Leadership } from './leadership.ts'
+import { NO_LOAD_BALANCER, type LoadBalancer } from './load-balancer.ts'
+import type { Log } from './log.ts'
+import { openMarkBook } from './marks.ts'
+import { Recovery } from './recovery.ts'
+import { startRounds } from './rounds.ts'
+
+export interface CoordinatorOptions {
+  readonly id: string
+  /** The cluster's directory: era book, marks, admin token. */
+  readonly directory: string
+  readonly host?: string
+  /** 0 takes a free one. */
+  readonly adminPort: number
+  readonly port: StockPort
+  readonly rules: QuotaRules
+  readonly loadBalancer?: LoadBalancer
+  /** `redis.durable: true`. */
+  readonly declaredDurable: boolean
+  readonly log: Log
+  readonly everyMs?: number
+}
+
+export interface Coordinator {
+  readonly adminUrl: string
+  /** Stops acting, gives the lease back, writes the marks. The port is the caller's to close. */
+  stop(): Promise<void>
+}
+
+const MARKS_EVERY_MS = 1000
+
+type Answer = (request: AdminRequest) => Promise<AdminAnswer>
+const answerStarting: Answer = async () =>
+  failure(503, { code: 'not_ready', message: 'the coordinator is starting: try again in a moment', details: null })
+const never = (): boolean => false
+
+export async function runCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
+  const { id, directory, port, rules, declaredDurable, log } = options
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const token = await ensureAdminToken(directory)
+  const [eras, marks] = await Promise.all([openEraBook(directory), openMarkBook(directory, id)])
+  const world = realWorld({ port, rules, askNode: nodeAsker(token) })
+  const { askNode, monotonicMs } = world
+  const recovery = new Recovery({ port, eras, marks, askNode, log, monotonicMs, declaredDurable })
+
+  // The admin address is part of the lease, so the server listens before there is anything to answer.
+  let answer = answerStarting
+  let isReady = never
+  const metrics = new Metrics()
+  const server = await startAdminServer({
+    host: options.host ?? '127.0.0.1',
+    port: options.adminPort,
+    token,
+    answer: (request) => answer(request),
+    isReady: () => isReady(),
+    metrics: () => metrics.scrape(),
+    log,
+  })
+
+  const leadership = new Leadership(port.fleet, { id, adminUrl: server.url }, monotonicMs)
+  const loadBalancer = options.loadBalancer ?? NO_LOAD_BALANCER
+  const cycle = new Cycle({
+    port,
+    rules,
+    leadership,
+    loadBalancer,
+    marks,
+    recovery,
+    log,
+    monotonicMs,
+    declaredDurable,
+  })
+  answer = (request) => answerAdmin({ world, leadership, cycle, recovery, eras, marks, declaredDurable }, request)
+
+  const rounds = startRounds('cycle', options.everyMs ?? 200, () => cycle.tick(), log)
+  const flushes = startRounds('marks', MARKS_EVERY_MS, () => marks.flush(), log)
+  isReady = () => rounds.lastSucceeded() && cycle.role() !== 'unknown'
+  metrics.addProcessMetrics()
+  metrics.gauge('farebox_coordinator_leading', '1 while this coordinator leads.', () =>
+    leadership.lease() === null ? 0 : 1,
+  )
+  metrics.gauge(
+    'farebox_coordinator_sales_recovering',
+    'Sales that do not sell until recovered.',
+    () => recovery.cases().length,
+  )
+  metrics.counterFrom('farebox_coordinator_rounds_failed_total', 'Rounds that ended in an error.', () =>
+    rounds.failures(),
+  )
+  return {
+    adminUrl: server.url,
+    async stop() {
+      isReady = () => false
+      await rounds.stop()
+      await flushes.stop()
+      await cycle.settled()
+      await leadership.resign().catch((error: unknown) => log.warn({ err: error }, 'could not give the lease back'))
+      await marks.flush()
+      await server.close()
+    },
+  }
+}

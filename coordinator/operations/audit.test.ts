@@ -1,0 +1,260 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { audit } from './audit.ts'
+import { quota } from './quota.ts'
+import { faultsOf, Recount, stateAsOf } from './recount.ts'
+import { changeSale } from './sales.ts'
+import { damageOrder, DEMO, TestNode, testWorld, type TestWorld } from './test-world.ts'
+
+let world: TestWorld
+let n1: TestNode
+let n2: TestNode
+
+beforeEach(async () => {
+  world = testWorld()
+  await world.port.fleet.certify(0, 1)
+  await world.port.sales.create(DEMO, 2)
+  await world.port.fleet.addSale('demo')
+  await world.port.sales.change('demo', 'open', { era: 0, seq: 0 })
+  n1 = new TestNode(world, 'n1')
+  n2 = new TestNode(world, 'n2')
+  for (const node of [n1, n2]) {
+    await node.joinFleet()
+    await node.join()
+  }
+  await n1.sell('o1', 'alice')
+  await n1.sell('o2', 'bob', 2)
+  await n2.sell('o3', 'carol')
+  await n2.sell('o4', 'dave')
+  const { version } = await readDemo()
+  const atMs = world.monotonicMs()
+  await world.port.sales.settle('demo', [{ orderId: 'o3', fate: { state: 'paid' }, atMs }], version)
+  const released = { state: 'released', reason: 'expired' } as const
+  await world.port.sales.settle('demo', [{ orderId: 'o4', fate: released, atMs }], version)
+  await n1.heartbeat()
+  await n2.heartbeat()
+})
+
+async function readDemo() {
+  const snapshot = await world.port.sales.read('demo', world.rules)
+  if (snapshot === null) throw new Error('no sale')
+  return snapshot
+}
+
+async function problems(): Promise<string[]> {
+  const report = await audit(world, 'demo')
+  expect(report.ok).toBe(report.problems.length === 0)
+  return report.problems.map(({ rule, witness }) => `${rule}: ${witness}`)
+}
+
+function fare() {
+  const record = world.record('demo').fares.get('second')
+  if (record === undefined) throw new Error('no fare')
+  return record
+}
+
+describe('audit of a whole sale', () => {
+  it('says so, in the documented shape', async () => {
+    const report = await audit(world, 'demo')
+    expect(report).toEqual({
+      saleId: 'demo',
+      at: '2027-01-15T08:00:00.000Z',
+      fares: [
+        {
+          id: 'second',
+          stock: 100,
+          remaining: 96,
+          held: 3,
+          paid: 1,
+          countedHeld: 3,
+          countedPaid: 1,
+          ledgerHeld: null,
+          ledgerPaid: null,
+          ledgerPending: null,
+          diff: 0,
+        },
+      ],
+      nodes: [
+        { id: 'n1', epoch: 1, state: 'live', answered: true, era: 2, seq: 10, lastWriteSeq: 6, confirmed: 3 },
+        { id: 'n2', epoch: 1, state: 'live', answered: true, era: 2, seq: 10, lastWriteSeq: 8, confirmed: 2 },
+      ],
+      buyersOverLimit: 0,
+      problems: [],
+      ok: true,
+    })
+  })
+
+  it('holds while orders are made and settled between counters and records', async () => {
+    const { sales } = world.port
+    const busy = {
+      ...world,
+      port: {
+        ...world.port,
+        sales: {
+          ...sales,
+          async scanOrders(saleId: string, cursor: string) {
+            await n1.sell('late', 'erin')
+            const { version } = await readDemo()
+            const fate = { state: 'released', reason: 'cancelled' } as const
+            await sales.settle('demo', [{ orderId: 'o1', fate, atMs: 1 }], version)
+            return sales.scanOrders(saleId, cursor)
+          },
+        },
+      },
+    }
+    const report = await audit(busy, 'demo')
+    expect(report.problems).toEqual([])
+    expect(report.fares[0]).toMatchObject({ held: 3, countedHeld: 3 })
+  })
+
+  it('holds after a node died, once the store has not heard of it for long enough', async () => {
+    n1.die()
+    world.whileWaiting = async () => void (await n2.heartbeat())
+    const report = await audit(world, 'demo')
+    expect(report.problems).toEqual([])
+    expect(report.nodes[0]).toMatchObject({ id: 'n1', answered: false })
+  })
+})
+
+describe('audit finds', () => {
+  it.each(['stock', 'remaining', 'held', 'paid'] as const)('counter %s changed by one, either way', async (counter) => {
+    for (const by of [1, -1]) {
+      fare()[counter] += by
+      expect((await problems()).join('\n')).toMatch(/fare second/)
+      fare()[counter] -= by
+    }
+    expect(await problems()).toEqual([])
+  })
+
+  it('two counters changed so that their sum still fits', async () => {
+    fare().held -= 1
+    fare().remaining += 1
+    const found = await problems()
+    expect(found).toContain('held_counter: fare second: counter held is 2, the order records sum to 3')
+    expect(found.join()).toContain('remaining_counter: fare second: node n1 heard 96')
+  })
+
+  it('an order removed, and names its buyer', async () => {
+    world.record('demo').orders.delete('o1')
+    const found = await problems()
+    expect(found).toContain('held_counter: fare second: counter held is 3, the order records sum to 2')
+    expect(found.join()).toContain("buyer alice: the buyer's entry says 1 tickets, the order records say 0")
+  })
+
+  it('an order removed together with its counter', async () => {
+    world.record('demo').orders.delete('o1')
+    fare().held -= 1
+    fare().remaining += 1
+    expect((await problems()).join()).toMatch(/alice.*confirmed_counter: the nodes' records sum to 5/s)
+  })
+
+  it('an order whose quantity was changed', async () => {
+    damageOrder(world, 'o1', { quantity: 2 })
+    expect((await problems()).join()).toMatch(/held_counter.*buyer alice.*orders: o1/s)
+  })
+
+  it('an order whose state was changed', async () => {
+    damageOrder(world, 'o1', { state: 'paid' })
+    expect(await problems()).toEqual(['order_record: order o1: paid, but at no seq'])
+    damageOrder(world, 'o1', { state: 'paid', paidSeq: 7 })
+    expect((await problems()).join()).toMatch(/held_counter.*paid_counter/s)
+  })
+
+  it('an order moved to another fare', async () => {
+    damageOrder(world, 'o1', { fareId: 'first' })
+    expect(await problems()).toContain('order_record: order o1: no fare first in this sale')
+  })
+
+  it('an order added by hand, and an entry without orders', async () => {
+    const { orders, buyers } = world.record('demo')
+    const order = orders.get('o1')
+    if (order === undefined) throw new Error('no order')
+    orders.set('o9', { ...order, id: 'o9', buyer: 'mallory' })
+    buyers.set('ghost', { tickets: 0, orderIds: [] })
+    expect((await problems()).join()).toMatch(/held_counter.*buyer mallory.*not in the entry: o9/s)
+    expect((await problems()).join()).toContain('buyer ghost')
+  })
+
+  it("a buyer's tickets changed", async () => {
+    const entry = world.record('demo').buyers.get('bob')
+    if (entry !== undefined) entry.tickets -= 1
+    expect((await problems()).join()).toContain('buyer bob')
+  })
+
+  it('a buyer over the limit', async () => {
+    damageOrder(world, 'o2', { buyer: 'alice' })
+    const report = await audit(world, 'demo')
+    expect(report.buyersOverLimit).toBe(1)
+    expect(report.problems).toContainEqual({
+      rule: 'limit_per_buyer',
+      witness: 'buyer alice: 3 tickets, the limit is 2',
+    })
+  })
+
+  it('a store that is behind a node', async () => {
+    n1.seen = { era: 2, seq: 11 }
+    n1.report()
+    expect(await problems()).toContain('store_behind_node: node n1 has seen era 2 seq 11, the store is at era 2 seq 10')
+    n1.seen = { era: 2, seq: 10 }
+    n1.lastWriteSeq = 7
+    n1.report()
+    expect((await problems()).join()).toContain('the store knows its changes up to 6')
+  })
+
+  it('a seq set back', async () => {
+    world.record('demo').seq = 8
+    expect((await problems()).join()).toContain('version: an order was changed at seq 10')
+  })
+
+  it('a node that lives for the store but does not answer', async () => {
+    n1.die()
+    world.whileWaiting = async () => {
+      await world.port.fleet.heartbeat({ id: 'n1', epoch: 1 })
+    }
+    expect((await problems()).join()).toContain('node_silent: node n1')
+  })
+})
+
+describe('stateAsOf', () => {
+  const order = { createdSeq: 5, paidSeq: 8, releasedSeq: 12 }
+  it.each([
+    [4, null],
+    [5, 'held'],
+    [7, 'held'],
+    [8, 'paid'],
+    [11, 'paid'],
+    [12, 'released'],
+  ])('at seq %d it is %s', (seq, state) => {
+    const whole = world.record('demo').orders.get('o1')
+    if (whole === undefined) throw new Error('no order')
+    expect(stateAsOf({ ...whole, ...order }, seq)).toBe(state)
+  })
+
+  it('counts an order once, however often it comes', () => {
+    const order1 = world.record('demo').orders.get('o1')
+    if (order1 === undefined) throw new Error('no order')
+    expect(faultsOf(order1)).toEqual([])
+    const recount = new Recount(100, ['second'])
+    recount.add(order1)
+    recount.add(order1)
+    expect(recount.fares.get('second')).toEqual({ held: 1, paid: 0 })
+  })
+})
+
+describe('quota', () => {
+  it("shows each live node's own numbers, and zero for a dead one", async () => {
+    n2.die()
+    world.advance(1600)
+    await n1.heartbeat()
+    const view = await quota(world, 'demo')
+    expect(view).toMatchObject({ saleId: 'demo', version: { era: 2 } })
+    expect(view.fares[0]?.nodes).toEqual([
+      { id: 'n1', epoch: 1, weight: 1, allowance: 60, inFlight: 1, available: 59, buffer: 0, confirmed: 3 },
+      { id: 'n2', epoch: 1, weight: 1, allowance: 0, inFlight: 0, available: 0, buffer: 0, confirmed: null },
+    ])
+  })
+
+  it('of an unknown sale is refused by name', async () => {
+    await expect(quota(world, 'nope')).rejects.toMatchObject({ code: 'no_such_sale' })
+    await expect(changeSale(world, 'nope', 'open')).rejects.toMatchObject({ code: 'no_such_sale' })
+  })
+})

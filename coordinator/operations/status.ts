@@ -1,0 +1,78 @@
+/** `status`: what runs and its health, and what is missing where something does not sell. */
+import type { World } from './world.ts'
+import { nodesView, saleView, timeOf, type NodesView } from './views.ts'
+
+export interface StatusView {
+  readonly at: string
+  /** Null while no coordinator leads. */
+  readonly leader: { readonly id: string; readonly adminUrl: string } | null
+  readonly redis: { readonly durable: boolean | null; readonly faults: readonly string[] }
+  readonly nodes: NodesView['items']
+  readonly sales: readonly {
+    readonly id: string
+    readonly state: string
+    readonly recovering: boolean
+    readonly version: { readonly era: number; readonly seq: number } | null
+    /** Why it stays recovering, and what an operator can do. */
+    readonly missing: readonly string[]
+  }[]
+  readonly problems: readonly string[]
+  readonly ok: boolean
+}
+
+export interface KnownCase {
+  readonly saleId: string
+  readonly reasons: readonly string[]
+}
+
+export async function status(
+  world: World,
+  known: {
+    readonly cases: readonly KnownCase[]
+    readonly saleIds: readonly string[]
+    readonly declaredDurable: boolean
+  },
+): Promise<StatusView> {
+  const [fleet, durability] = await Promise.all([world.port.fleet.read(), world.port.durability()])
+  const saleIds = [...new Set([...fleet.saleIds, ...known.saleIds])].toSorted()
+  const sales = await Promise.all(saleIds.map((saleId) => saleStatus(world, saleId, known.cases)))
+  const { leader } = fleet
+  const problems = [
+    ...(leader === null ? ['no coordinator leads: deaths are not declared and nothing is reopened'] : []),
+    ...fleet.nodes.filter(({ state }) => state === 'dead').map(({ id }) => `node ${id} is dead`),
+    ...(durability.durable === false ? [`Redis is not durable: ${durability.faults.join(', ')}`] : []),
+    ...(durability.durable === null && !known.declaredDurable
+      ? ['Redis forbids asking whether it is durable: say redis.durable: true if it is']
+      : []),
+    ...(durability.durable === null && known.declaredDurable
+      ? ['Redis is durable only by declaration (redis.durable: true): it forbids asking']
+      : []),
+    ...sales.filter(({ recovering }) => recovering).map(({ id }) => `sale ${id} is recovering`),
+  ]
+  return {
+    at: timeOf(fleet.nowMs),
+    leader: leader === null ? null : { id: leader.id, adminUrl: leader.adminUrl },
+    redis: { durable: durability.durable, faults: durability.faults },
+    nodes: nodesView(fleet).items,
+    sales,
+    problems,
+    ok: problems.length === 0,
+  }
+}
+
+async function saleStatus(
+  world: World,
+  saleId: string,
+  cases: readonly KnownCase[],
+): Promise<StatusView['sales'][number]> {
+  const snapshot = await world.port.sales.read(saleId, world.rules)
+  const known = cases.find((candidate) => candidate.saleId === saleId)
+  if (snapshot === null) {
+    const missing = known?.reasons ?? ['the store has no record of this sale']
+    return { id: saleId, state: 'unknown', recovering: true, version: null, missing }
+  }
+  const { id, state, recovering, version } = saleView(snapshot)
+  const broken = recovering || known !== undefined
+  const unlooked = broken && known === undefined ? ['no coordinator has looked at it yet'] : []
+  return { id, state, recovering: broken, version, missing: known?.reasons ?? unlooked }
+}

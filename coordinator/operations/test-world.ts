@@ -1,0 +1,172 @@
+/** A world for tests: the twin of the store in memory, clocks that move only when waited for, nodes that report. */
+import { createMemoryStock, type MemoryStock } from '../../stock/memory/memory-stock.ts'
+import type { Order, SaleDefinition } from '../../stock/core/words.ts'
+import type { SaleRecord } from '../../stock/core/sale-record.ts'
+import type { NodeReport, SaleReport } from './node-report.ts'
+import type { World } from './world.ts'
+
+export interface TestWorld extends World {
+  readonly stock: MemoryStock
+  /** By admin address; a node that is not here does not answer. */
+  readonly reports: Map<string, NodeReport>
+  /** Called with every wait, after the clocks moved. */
+  whileWaiting: () => Promise<void>
+  advance(ms: number): void
+  restartStore(): void
+  record(saleId: string): SaleRecord
+}
+
+export const DEMO: SaleDefinition = {
+  id: 'demo',
+  name: 'Demo',
+  opensAtMs: null,
+  closesAtMs: null,
+  limitPerBuyer: 2,
+  holdMs: 300_000,
+  fares: [{ id: 'second', name: 'Second', price: { amount: 100, currency: 'CNY' }, stock: 100 }],
+  orderIdSecret: 'ab'.repeat(32),
+}
+
+export function testWorld(): TestWorld {
+  let nowMs = 1_800_000_000_000
+  let life = 1
+  const stock = createMemoryStock({ nowMs: () => nowMs, fingerprint: () => `life-${life}` })
+  const reports = new Map<string, NodeReport>()
+  const world: TestWorld = {
+    stock,
+    port: stock,
+    reports,
+    rules: { buffer: { percent: 10 }, deadAfterMs: 1500 },
+    askNode: async (adminUrl) => reports.get(adminUrl) ?? null,
+    monotonicMs: () => nowMs,
+    async wait(ms) {
+      nowMs += ms
+      await world.whileWaiting()
+    },
+    whileWaiting: async () => {},
+    advance(ms) {
+      nowMs += ms
+    },
+    restartStore() {
+      life += 1
+    },
+    record(saleId) {
+      const record = stock.saleRecords.get(saleId)
+      if (record === undefined) throw new Error(`no sale ${saleId}`)
+      return record
+    },
+  }
+  return world
+}
+
+export function adminUrlOf(nodeId: string): string {
+  return `http://${nodeId}.admin`
+}
+
+/** A node that sells by the port alone, and tells of it. */
+export class TestNode {
+  readonly id: string
+  readonly #world: TestWorld
+  epoch = 0
+  fleetEpoch = 0
+  seen = { era: 0, seq: 0 }
+  lastWriteSeq = 0
+  confirmed = 0
+  remaining = 0
+
+  constructor(world: TestWorld, id: string) {
+    this.#world = world
+    this.id = id
+  }
+
+  async joinFleet(weight = 1): Promise<void> {
+    const node = { id: this.id, url: `http://${this.id}`, adminUrl: adminUrlOf(this.id), weight }
+    const reply = await this.#world.port.fleet.join(node)
+    if (reply.outcome === 'joined') this.fleetEpoch = reply.epoch
+  }
+
+  async join(weight = 1): Promise<void> {
+    const { port, rules } = this.#world
+    const reply = await port.sales.join('demo', { id: this.id, weight }, this.seen, this.lastWriteSeq, rules)
+    if (reply.outcome !== 'joined') throw new Error(`join: ${reply.outcome}`)
+    this.epoch = reply.epoch
+    this.seen = reply.version
+    this.lastWriteSeq = reply.version.seq
+    this.report()
+  }
+
+  #caller() {
+    return { nodeId: this.id, epoch: this.epoch, seen: this.seen, lastWriteSeq: this.lastWriteSeq }
+  }
+
+  /** The outcomes of the heartbeats in the fleet and in the sale. */
+  async heartbeat(): Promise<[string, string]> {
+    const { port, rules } = this.#world
+    const fleet = await port.fleet.heartbeat({ id: this.id, epoch: this.fleetEpoch })
+    const options = { changedSinceSeq: 0, winnersAfter: this.seen, winnersLimit: 100, weight: null }
+    const reply = await port.sales.heartbeat('demo', this.#caller(), options, rules)
+    if (reply.outcome === 'alive') {
+      this.seen = reply.version
+      this.remaining = reply.fares[0]?.remaining ?? this.remaining
+      this.report()
+    }
+    return [fleet.outcome, reply.outcome]
+  }
+
+  async sell(orderId: string, buyer: string, quantity = 1): Promise<string> {
+    const { port, rules } = this.#world
+    const deadlineMs = this.#world.monotonicMs() + 3000
+    const item = { orderId, buyer, fareId: 'second', quantity, deadlineMs }
+    const reply = await port.sales.confirm('demo', this.#caller(), [item], rules)
+    if (reply.outcome !== 'judged') return reply.outcome
+    const status = reply.verdicts[0]?.status ?? 'none'
+    this.seen = reply.version
+    this.remaining = reply.fares[0]?.remaining ?? this.remaining
+    if (status === 'held') {
+      this.lastWriteSeq = reply.version.seq
+      this.confirmed += quantity
+    }
+    this.report()
+    return status
+  }
+
+  report(): void {
+    const fare = {
+      fareId: 'second',
+      remaining: this.remaining,
+      allowance: 60,
+      inFlight: 1,
+      available: 59,
+      parked: 0,
+      confirmed: this.confirmed,
+    }
+    const sale: SaleReport = {
+      saleId: 'demo',
+      ...this.seen,
+      lastWriteSeq: this.lastWriteSeq,
+      epoch: this.epoch,
+      state: 'open',
+      recovering: false,
+      fares: [fare],
+      winners: 0,
+      heartbeatAgeMs: 0,
+    }
+    this.#world.reports.set(adminUrlOf(this.id), {
+      nodeId: this.id,
+      epoch: this.fleetEpoch,
+      state: 'live',
+      sales: [sale],
+    })
+  }
+
+  die(): void {
+    this.#world.reports.delete(adminUrlOf(this.id))
+  }
+}
+
+export function damageOrder(world: TestWorld, orderId: string, change: Partial<Order>): void {
+  const { orders } = world.record('demo')
+  const order = orders.get(orderId)
+  if (order === undefined) throw new Error(`no order ${orderId}`)
+  orders.set(orderId, { ...order, ...change })
+}

@@ -1,0 +1,18 @@
+/** What operations work on; the daemon and a CLI without a coordinator both make one. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { QuotaRules } from '../../stock/core/words.ts'
+import type { StockPort } from '../../stock/port.ts'
+import type { AskNode } from './node-report.ts'
+
+export interface World {
+  readonly port: StockPort
+  readonly rules: QuotaRules
+  readonly askNode: AskNode
+  /** Never goes back. */
+  readonly monotonicMs: () => number
+  readonly wait: (ms: number) => Promise<void>
+}
+
+export function realWorld(parts: Pick<World, 'port' | 'rules' | 'askNode'>): World {
+  return { ...parts, monotonicMs: () => performance.now(), wait: (ms) => sleep(ms) }
+}

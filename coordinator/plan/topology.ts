@@ -1,0 +1,50 @@
+/**
+ * What the load balancer should know: the live nodes and their weights, stamped with the fleet's version.
+ *
+ * The version is that of the fleet record it was read from. A leader that lost its lease without noticing can only
+ * have read an older record, so whoever applies topologies refuses one that is not newer than the last.
+ */
+import { compareVersions, type Version } from '../../stock/core/words.ts'
+import type { ObservedNode } from './liveness.ts'
+
+export interface TopologyServer {
+  readonly id: string
+  readonly url: string
+  /** At least 1. */
+  readonly weight: number
+}
+
+export interface Topology {
+  readonly version: Version
+  /** By id. Empty when no node is live. */
+  readonly servers: readonly TopologyServer[]
+}
+
+/** A live node's weight is at least 1: it can sell, so it gets buyers. */
+export function trafficWeight(node: Pick<ObservedNode, 'state' | 'weight'>): number {
+  return node.state === 'live' ? Math.max(1, node.weight) : 0
+}
+
+export function topologyOf(version: Version, nodes: readonly ObservedNode[]): Topology {
+  const servers = nodes
+    .filter((node) => node.state === 'live')
+    .map((node) => ({ id: node.id, url: node.url, weight: trafficWeight(node) }))
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+  return { version, servers }
+}
+
+/** True when `wanted` says something else than `applied`, and is newer. */
+export function isNews(wanted: Topology, applied: Topology | null): boolean {
+  if (applied === null) return true
+  return compareVersions(wanted.version, applied.version) > 0 && !sameServers(wanted.servers, applied.servers)
+}
+
+function sameServers(a: readonly TopologyServer[], b: readonly TopologyServer[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((server, index) => {
+      const other = b[index]
+      return other?.id === server.id && other.url === server.url && other.weight === server.weight
+    })
+  )
+}
