@@ -44,6 +44,8 @@ export class Exchange implements Timed {
   aborted = false
   /** An answer was sent. */
   answered = false
+  /** What a route's `begin` leaves for its `handle`. */
+  note: string | null = null
   /** Called once when the client goes before its answer. */
   onAbort: (() => void) | null = null
 

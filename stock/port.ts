@@ -272,8 +272,11 @@ export interface FleetSnapshot {
 /** The fleet in the global store: who is there, who leads, which sales there are. */
 export interface FleetStore {
   read(): Promise<FleetSnapshot>
-  /** Registers the hash of the settings all must share; returns the one that counts. */
-  agreeOnConfig(hash: string): Promise<{ readonly hash: string }>
+  /**
+   * Says which settings (their hash) a process would run with; returns the hash that counts. The first of a fleet
+   * sets it, and so does whoever comes when no node is live any more.
+   */
+  agreeOnConfig(hash: string, deadAfterMs: number): Promise<{ readonly hash: string }>
   certify(expectedEra: number, era: number): Promise<{ outcome: 'certified' | 'lost_race'; version: Version }>
   addSale(saleId: string): Promise<void>
   /** A node enters the fleet, or enters it anew, as live: a higher epoch. */

@@ -112,6 +112,7 @@ const saleStep = fc.oneof(
 
 const fleetStep = fc.oneof(
   fc.record({ do: fc.constant('fleetCertify' as const), era: fc.integer({ min: 1, max: 5 }) }),
+  fc.record({ do: fc.constant('fleetAgree' as const), hash: fc.constantFrom('aa', 'bb') }),
   fc.record({ do: fc.constant('fleetJoin' as const), node, weight: fc.integer({ min: 1, max: 4 }) }),
   fc.record({ do: fc.constant('fleetHeartbeat' as const), node, epoch: fc.integer({ min: 1, max: 3 }) }),
   fc.record({
@@ -290,6 +291,8 @@ class Runner {
         return sales.certify(this.saleId, one.wrong ? this.newest.era + 1 : this.newest.era, one.era, one.floor)
       case 'fleetCertify':
         return fleet.certify(one.era - 1, one.era)
+      case 'fleetAgree':
+        return fleet.agreeOnConfig(one.hash, this.rules.deadAfterMs)
       case 'fleetJoin':
         return fleet.join({ id: one.node, url: `http://${one.node}`, adminUrl: 'http://admin', weight: one.weight })
       case 'fleetHeartbeat':

@@ -109,6 +109,15 @@ export function setNodes(
   return 'changed'
 }
 
+/** The hash that counts: set by the first of a fleet, and anew when no node is live any more. */
+export function agreeOnConfig(record: FleetRecord, hash: string, deadAfterMs: number, context: StoreContext): string {
+  const isAnybodyLive = [...record.nodes.values()].some(
+    (node) => node.state !== 'dead' && node.lastSeenMs > context.nowMs - deadAfterMs,
+  )
+  if (record.configHash === null || !isAnybodyLive) record.configHash = hash
+  return record.configHash
+}
+
 export function certifyFleet(
   record: FleetRecord,
   expectedEra: number,

@@ -128,7 +128,7 @@ export function countersOf(record: SaleRecord): FareCounters[] {
 export function levelFor(record: SaleRecord, fareId: string, weight: number, rules: QuotaRules): FareLevel | null {
   const fare = record.fares.get(fareId)
   if (fare === undefined) return null
-  const { stock, remaining, held, paid } = fare
+  const { stock, remaining, held, paid, seq: changedSeq } = fare
   const allowance = allowanceOf({
     remaining,
     weight,
@@ -136,7 +136,7 @@ export function levelFor(record: SaleRecord, fareId: string, weight: number, rul
     limitPerBuyer: record.definition.limitPerBuyer,
     buffer: rules.buffer,
   })
-  return { fareId, stock, remaining, held, paid, allowance }
+  return { fareId, stock, remaining, held, paid, allowance, changedSeq }
 }
 
 export function isLive(node: NodeRecord, nowMs: number, rules: QuotaRules): boolean {

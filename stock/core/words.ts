@@ -76,6 +76,8 @@ export interface FareCounters {
 export interface FareLevel extends FareCounters {
   /** A level, not a sum: replaces whatever the node knew before, by (era, seq). */
   readonly allowance: number
+  /** seq of the last change of the counters. */
+  readonly changedSeq: number
 }
 
 export interface Order {

@@ -5,6 +5,7 @@
 import { changeState, certify, setStock } from '../core/change.ts'
 import { confirm } from '../core/confirm.ts'
 import {
+  agreeOnConfig,
   certifyFleet,
   type FleetRecord,
   fleetVersion,
@@ -125,10 +126,7 @@ function memoryFleet(record: FleetRecord, context: () => StoreContext): FleetSto
   const certified = (): boolean => record.certificate === context().fingerprint
   return {
     read: async () => readFleet(record, context()),
-    async agreeOnConfig(hash) {
-      record.configHash ??= hash
-      return { hash: record.configHash }
-    },
+    agreeOnConfig: async (hash, deadAfterMs) => ({ hash: agreeOnConfig(record, hash, deadAfterMs, context()) }),
     certify: async (expectedEra, era) => ({
       outcome: certifyFleet(record, expectedEra, era, context()),
       version: fleetVersion(record),

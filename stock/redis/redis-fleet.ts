@@ -29,9 +29,8 @@ export function redisFleet(connection: Connection): FleetStore {
     async read() {
       return snapshotOf(listOf(await connection.run('fleet-read', [fleet, nodes, sales], [])))
     },
-    async agreeOnConfig(hash) {
-      await connection.call('HSETNX', fleet, 'config_hash', hash)
-      return { hash: String(await connection.call('HGET', fleet, 'config_hash')) }
+    async agreeOnConfig(hash, deadAfterMs) {
+      return { hash: String(await connection.run('fleet-agree', [fleet, nodes], [hash, deadAfterMs])) }
     },
     async certify(expectedEra, era) {
       const wire = parseWire(await connection.run('fleet-certify', [fleet], [expectedEra, era]))

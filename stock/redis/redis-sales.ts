@@ -20,7 +20,7 @@ import type { Connection, Reply } from './connection.ts'
 import { saleKeys } from './keys.ts'
 import { fieldsOf, letterOf, listOf, parseBuyer, parseDefinition, parseOrder } from './records.ts'
 
-type WireLevel = [string, number, number, number, number, number]
+type WireLevel = [string, number, number, number, number, number, number]
 
 /** What the scripts answer as JSON; which members are there depends on `outcome`. */
 interface WireReply {
@@ -237,13 +237,14 @@ function replyOf(wire: WireReply): { version: Version; nowMs: number; state: Sal
 }
 
 function levelsOf(wire: WireReply): FareLevel[] {
-  return listOf<WireLevel>(wire.fares).map(([fareId, stock, remaining, held, paid, allowance]) => ({
+  return listOf<WireLevel>(wire.fares).map(([fareId, stock, remaining, held, paid, allowance, changedSeq]) => ({
     fareId,
     stock,
     remaining,
     held,
     paid,
     allowance,
+    changedSeq,
   }))
 }
 

@@ -15,6 +15,7 @@ const KEY_COUNTS = {
   settle: 4,
   'certify-sale': 3,
   'fleet-read': 3,
+  'fleet-agree': 2,
   'fleet-certify': 1,
   'fleet-join': 2,
   'fleet-heartbeat': 3,

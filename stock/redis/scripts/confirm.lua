@@ -9,7 +9,7 @@
 -- ARGV  node id, epoch, seen era, seen seq, last write seq, buffer tickets or '', buffer percent or '',
 --       JSON columns [[order ids], [buyers], [fare ids], [quantities], [deadlines]]
 -- Returns JSON: fenced | recovering | judged with
---   statuses [n…], replays {place: order record}, tickets {place: n}, fares [[id, stock, remaining, held, paid, allowance]…]
+--   statuses [n…], replays {place: order record}, tickets {place: n}, fares [[id, stock, remaining, held, paid, allowance, seq]…]
 --
 -- Order record, in hash orders: `letter fare quantity created_ms created_seq [paid_ms paid_seq [released_ms
 -- released_seq]] buyer`, letter h held, p paid, and for released x expired, c cancelled, r refunded, k conflict.

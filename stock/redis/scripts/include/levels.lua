@@ -12,5 +12,5 @@ local function level_of(sale, fare_id, weight, buffer_tickets, buffer_percent)
   local fare = sale.fares[fare_id]
   local allowance =
     allowance_of(fare.remaining, weight, sale.live_weight, sale.limit, buffer_tickets, buffer_percent)
-  return { fare_id, fare.stock, fare.remaining, fare.held, fare.paid, allowance }
+  return { fare_id, fare.stock, fare.remaining, fare.held, fare.paid, allowance, fare.seq }
 end

@@ -1,0 +1,13 @@
+/** Does the store keep what `ack` promises? Asked at start and whenever the store begins a new life. */
+import type { LoadedConfig } from '../config/load.ts'
+import type { StockPort } from '../stock/port.ts'
+
+/** Empty when all is well. Settings are told with what was found and what is needed. */
+export async function durabilityFaults(stock: StockPort, { config }: LoadedConfig): Promise<readonly string[]> {
+  if (config.ack === 'none') return []
+  const { durable, faults } = await stock.durability()
+  if (durable === null && !config.redis.durable) {
+    return ['Redis forbids CONFIG, so its durability cannot be checked; redis.durable: true declares it']
+  }
+  return faults
+}

@@ -1,0 +1,136 @@
+/** The node as a process: puts its parts together, starts them in order, and stops them in order. */
+import { bufferRule } from '../config/buffer-rule.ts'
+import type { LoadedConfig } from '../config/load.ts'
+import { Identifier } from '../http/identity.ts'
+import { HttpServer, type ServerOptions } from '../http/server.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { LifeCycle } from '../runtime/life-cycle.ts'
+import { createLogger, type Logger } from '../runtime/logger.ts'
+import { Metrics } from '../runtime/metrics.ts'
+import { systemRandom } from '../runtime/random.ts'
+import type { StockPort } from '../stock/port.ts'
+import { connectRedisStock } from '../stock/redis/redis-stock.ts'
+import { drain } from './drain.ts'
+import { durabilityFaults } from './durability.ts'
+import { NodeMetrics } from './node-metrics.ts'
+import { adminRoutes } from './routes/admin.ts'
+import { buyRoute } from './routes/buy.ts'
+import { ordersRoutes } from './routes/orders.ts'
+import { salesRoutes } from './routes/sales.ts'
+import { SellingNode } from './selling-node.ts'
+
+/** The operator's mistake: one line with what, value, what to do. */
+export class NodeRefusal extends Error {
+  override readonly name = 'NodeRefusal'
+}
+
+const DRAIN_TIMEOUT_MS = 8000
+const CLOSE_TIMEOUT_MS = 2000
+
+/** Runs a node until a signal ends it; resolves once its ports are open. Rejects with {@link NodeRefusal}. */
+export async function runNode(loaded: LoadedConfig): Promise<{ readonly url: string; readonly adminUrl: string }> {
+  const { config } = loaded
+  const { id, host, weight } = config.node
+  if (id === null) throw new NodeRefusal('node.id is not set: give the node a name, for example --id n1')
+  if (config.redis.url === null) throw new NodeRefusal('redis.url is not set: a node needs the Redis of its cluster')
+  const logger = createLogger({ level: config.log.level, bindings: { process: 'node', id } })
+  const lifeCycle = new LifeCycle(logger)
+  lifeCycle.listen()
+  const stock = await connectRedisStock({
+    url: config.redis.url,
+    commandTimeoutMs: config.redis.commandTimeoutMs,
+    autoPipelining: config.redis.autoPipelining,
+  })
+  await refuseUnfitStore(stock, loaded)
+
+  const metrics = new Metrics()
+  metrics.addProcessMetrics()
+  const nodeMetrics = new NodeMetrics(metrics, () => node.desks.values())
+  const node: SellingNode = new SellingNode({
+    port: stock,
+    clock: systemClock,
+    logger,
+    metrics: nodeMetrics,
+    heartbeatMs: config.heartbeatMs,
+    desk: {
+      nodeId: id,
+      rules: { buffer: bufferRule(config.quota.buffer), deadAfterMs: config.deadAfterMs },
+      batchMaxItems: config.batch.maxItems,
+      batchMaxInFlight: config.batch.maxInFlight,
+      lineMaxItems: config.park.maxItems,
+      buyDeadlineMs: config.buyDeadlineMs,
+      checkDurability: () => isDurable(stock, loaded, logger),
+    },
+  })
+  const serverOptions: ServerOptions = {
+    logger,
+    random: systemRandom,
+    maxBodyBytes: config.http.maxBodyBytes,
+    allowedOrigins: config.http.allowedOrigins,
+    onStockLawBroken: (error) => lifeCycle.fail(error),
+  }
+  const server = buyersServer(loaded, serverOptions, stock, node, nodeMetrics)
+  metrics.counterFrom('farebox_http_requests_total', 'Requests of buyers.', () => server.counters.requests)
+  metrics.counterFrom('farebox_http_aborted_total', 'Clients gone before their answer.', () => server.counters.aborted)
+  const isStopping = (): boolean => lifeCycle.state !== 'running'
+  const adminServer = new HttpServer(serverOptions, adminRoutes(id, node, metrics, isStopping))
+
+  const url = `http://${host}:${await server.listen(host, config.node.port)}`
+  const adminUrl = `http://${host}:${await adminServer.listen(host, config.node.adminPort)}`
+  node.start({ id, url, adminUrl, weight })
+  lifeCycle.addStopStep({ name: 'drain', timeoutMs: DRAIN_TIMEOUT_MS, run: () => drain(node, server, logger) })
+  lifeCycle.addStopStep({
+    name: 'close',
+    timeoutMs: CLOSE_TIMEOUT_MS * 2,
+    async run() {
+      await server.close(CLOSE_TIMEOUT_MS)
+      node.stop()
+      await adminServer.close(CLOSE_TIMEOUT_MS)
+      await stock.close()
+    },
+  })
+  logger.info({ url, adminUrl }, 'serving')
+  return { url, adminUrl }
+}
+
+function buyersServer(
+  loaded: LoadedConfig,
+  options: ServerOptions,
+  stock: StockPort,
+  node: SellingNode,
+  metrics: NodeMetrics,
+): HttpServer {
+  const { identity, buyDeadlineMs } = loaded.config
+  const { mode, secret, issuer, audience } = identity
+  const identifier = new Identifier(
+    { mode, secret, publicKeyPems: loaded.publicKeyPems, issuer, audience },
+    systemClock,
+    systemRandom,
+  )
+  const { desks } = node
+  return new HttpServer(options, [
+    buyRoute({ desks, identifier, clock: systemClock, random: systemRandom, metrics, buyDeadlineMs }),
+    ...salesRoutes(desks, systemClock),
+    ...ordersRoutes({ desks, sales: stock.sales, identifier, clock: systemClock }),
+  ])
+}
+
+async function refuseUnfitStore(stock: StockPort, loaded: LoadedConfig): Promise<void> {
+  const faults = await durabilityFaults(stock, loaded)
+  if (faults.length > 0) {
+    throw new NodeRefusal(`Redis does not keep what ack: ${loaded.config.ack} promises: ${faults.join('; ')}`)
+  }
+  const agreed = await stock.fleet.agreeOnConfig(loaded.clusterHash, loaded.config.deadAfterMs)
+  if (agreed.hash !== loaded.clusterHash) {
+    throw new NodeRefusal(
+      `this configuration differs from that of the running fleet in what all must share (${loaded.clusterHash.slice(0, 12)} here, ` +
+        `${agreed.hash.slice(0, 12)} there): start it with the fleet's, or stop the fleet first`,
+    )
+  }
+}
+
+async function isDurable(stock: StockPort, loaded: LoadedConfig, logger: Logger): Promise<boolean> {
+  const faults = await durabilityFaults(stock, loaded)
+  if (faults.length > 0) logger.error({ faults, ack: loaded.config.ack }, 'not selling: Redis does not keep enough')
+  return faults.length === 0
+}

@@ -1,0 +1,93 @@
+/** One node: its place in the fleet and a desk per sale, driven by two timers. */
+import type { Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import type { StockPort } from '../stock/port.ts'
+import { FleetMember, type Self } from './fleet-member.ts'
+import type { DeskMetrics } from './node-metrics.ts'
+import { type DeskSettings, SaleDesk } from './sale-desk.ts'
+
+export interface SellingNodeOptions {
+  readonly port: StockPort
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: DeskMetrics
+  readonly desk: DeskSettings
+  readonly heartbeatMs: number
+}
+
+/** How often deadlines are looked at. */
+const TICK_MS = 20
+
+export class SellingNode {
+  /** Null until it starts. */
+  member: FleetMember | null = null
+  readonly desks = new Map<string, SaleDesk>()
+  readonly #options: SellingNodeOptions
+  readonly #timers: NodeJS.Timeout[] = []
+  #weight = 0
+  #isReadingSales = false
+  /** Every sale that the fleet named has a desk that is in it, or knows that it is recovering. */
+  #isReady = false
+
+  constructor(options: SellingNodeOptions) {
+    this.#options = options
+  }
+
+  get isReady(): boolean {
+    return this.#isReady && this.member?.isJoined === true
+  }
+
+  /** `self` is known once the ports are open. */
+  start(self: Self): void {
+    this.member = new FleetMember(this.#options.port.fleet, this.#options.logger, self)
+    this.#weight = self.weight
+    this.#timers.push(
+      setInterval(() => void this.#beat(), this.#options.heartbeatMs),
+      setInterval(() => {
+        for (const desk of this.desks.values()) desk.tick()
+      }, TICK_MS),
+    )
+    void this.#beat()
+  }
+
+  /** Whether everything taken in has been answered. */
+  get isIdle(): boolean {
+    return [...this.desks.values()].every((desk) => desk.isIdle)
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) clearInterval(timer)
+    for (const desk of this.desks.values()) desk.stop()
+  }
+
+  async #beat(): Promise<void> {
+    for (const desk of this.desks.values()) void desk.heartbeat()
+    const news = await this.member?.heartbeat()
+    if (news === null || news === undefined) return
+    this.#weight = news.state === 'live' ? news.weight : 0
+    for (const desk of this.desks.values()) desk.setWeight(this.#weight)
+    await this.#openDesks(news.saleIds)
+    this.#isReady = [...this.desks.values()].every((desk) => desk.state !== 'joining')
+  }
+
+  async #openDesks(saleIds: readonly string[]): Promise<void> {
+    if (this.#isReadingSales) return
+    this.#isReadingSales = true
+    try {
+      for (const saleId of saleIds) if (!this.desks.has(saleId)) await this.#openDesk(saleId)
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, 'a sale could not be read')
+    } finally {
+      this.#isReadingSales = false
+    }
+  }
+
+  async #openDesk(saleId: string): Promise<void> {
+    const { port, clock, logger, metrics, desk: settings } = this.#options
+    const snapshot = await port.sales.read(saleId, settings.rules)
+    if (snapshot === null) return
+    const desk = new SaleDesk(snapshot.definition, this.#weight, port, settings, clock, logger, metrics)
+    this.desks.set(saleId, desk)
+    desk.start()
+  }
+}
