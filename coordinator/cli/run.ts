@@ -1,10 +1,8 @@
-import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { bufferRule } from '../../config/buffer-rule.ts'
-import { runNode } from '../../node/main.ts'
+import { NodeRefusal, runNode } from '../../node/main.ts'
 import { LifeCycle } from '../../runtime/life-cycle.ts'
 import { createLogger } from '../../runtime/logger.ts'
-import { ensureAdminToken } from '../daemon/admin-token.ts'
 import { runCoordinator } from '../daemon/main.ts'
 import { nginxOf } from '../daemon/nginx.ts'
 import { loadDirConfig } from './cluster.ts'
@@ -44,18 +42,24 @@ async function startNode(dir: string, options: RunOptions): Promise<CommandResul
   const { id, port, adminPort, weight } = options
   const flags = { 'node.id': id, 'node.port': port, 'node.adminPort': adminPort, 'node.weight': weight }
   const loaded = loadDirConfig(dir, flags)
-  mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const running = await runNode({ loaded, adminToken: await ensureAdminToken(dir) })
+  const running = await runNode(loaded).catch((error: unknown) => {
+    throw error instanceof NodeRefusal ? new CliError(EXIT.usage, 'node_refused', error.message) : error
+  })
   return { json: { id, url: running.url, adminUrl: running.adminUrl }, text: `node ${id}: ${running.url}` }
 }
 
 async function startCoordinator(dir: string, { id, adminPort = '0' }: RunOptions): Promise<CommandResult> {
   if (!ID.test(id)) throw new CliError(EXIT.usage, 'usage', `--id ${id}: 1 to 32 of a-z, 0-9 and - are expected`)
-  const { config } = loadDirConfig(dir, {})
+  const { config, clusterHash } = loadDirConfig(dir, {})
   const { url } = config.redis
   if (url === null) throw new CliError(EXIT.usage, 'bad_config', 'redis.url is not set: a coordinator needs its Redis')
   const log = createLogger({ level: config.log.level, bindings: { process: 'coordinator', id } })
   const port = await connectStock(url, config.redis.commandTimeoutMs)
+  const agreed = await port.fleet.agreeOnConfig(clusterHash, config.deadAfterMs)
+  if (agreed.hash !== clusterHash) {
+    const message = `${dir}/config.yaml differs from the configuration of the running fleet in what all must share`
+    throw new CliError(EXIT.usage, 'config_differs', message, { here: clusterHash, fleet: agreed.hash })
+  }
   const coordinator = await runCoordinator({
     id,
     directory: dir,
