@@ -4,7 +4,7 @@ import net from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { applyPlan, ApplyError, findNginx, readApplied, servedVersion, startNginx, stopNginx } from './apply.ts'
 import { edgeTopology, freePort, startUpstream, stopUpstream } from './edge-fixture.ts'
-import type { Upstream } from './edge-fixture.ts'
+import type { Seen, Upstream } from './edge-fixture.ts'
 import type { Topology } from './render.ts'
 import { waitFor } from './wait.ts'
 
@@ -303,6 +303,48 @@ describe('plans', () => {
     // nginx 1.22 closes a keep-alive connection after the answer that it is writing when told to end; a client that
     // sends again before it reads the end loses that one request. At most one per connection and reload.
     expect(counts.failedKeepAlive).toBeLessThanOrEqual(16 * 20)
+  })
+
+  it('are not needed for a restart in place, which loses no request', async () => {
+    let draining = false
+    const answer = (seen: Seen, response: http.ServerResponse) => {
+      if (draining) response.setHeader('Connection', 'close')
+      response.end(seen.body)
+    }
+    const node = await upstream('n1', 1, answer)
+    const { listen } = await edge([node, await upstream('n2', 1), await upstream('n3', 1)])
+    const run = { stopped: false, sent: 0, failed: 0 }
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 16 })
+    const client = async () => {
+      while (!run.stopped) {
+        run.sent++
+        const result = await buy(listen.port, { agent }).catch(() => null)
+        if (result?.status !== 200) run.failed++
+      }
+    }
+    const clients = Array.from({ length: 16 }, client)
+    const sentMore = (count: number) => {
+      const goal = run.sent + count
+      return waitFor(() => run.sent >= goal, { deadlineMs: 10_000, what: 'more requests' })
+    }
+    for (let round = 0; round < 5; round++) {
+      await sentMore(300)
+      draining = true
+      // Only stops listening: idle connections stay, since nginx may be sending on one right now.
+      net.Server.prototype.close.call(node.server)
+      const open = () => new Promise<number>((done) => node.server.getConnections((_, count) => done(count)))
+      await waitFor(async () => (await open()) === 0, { deadlineMs: 15_000, what: 'the last connection' })
+      const atEnd = node.count
+      await sentMore(100)
+      expect(node.count).toBe(atEnd)
+      draining = false
+      await new Promise<void>((done) => node.server.listen(node.port, '127.0.0.1', done))
+      await waitFor(() => node.count > atEnd, { deadlineMs: 10_000, what: 'its return' })
+    }
+    run.stopped = true
+    await Promise.all(clients)
+    agent.destroy()
+    expect(run.failed).toBe(0)
   })
 
   it('are served by an nginx that stops and is found again by its directory', async () => {

@@ -50,11 +50,16 @@ async function startNode(dir: string, options: RunOptions): Promise<CommandResul
 
 async function startCoordinator(dir: string, { id, adminPort = '0' }: RunOptions): Promise<CommandResult> {
   if (!ID.test(id)) throw new CliError(EXIT.usage, 'usage', `--id ${id}: 1 to 32 of a-z, 0-9 and - are expected`)
-  const { config } = loadDirConfig(dir, {})
+  const { config, clusterHash } = loadDirConfig(dir, {})
   const { url } = config.redis
   if (url === null) throw new CliError(EXIT.usage, 'bad_config', 'redis.url is not set: a coordinator needs its Redis')
   const log = createLogger({ level: config.log.level, bindings: { process: 'coordinator', id } })
   const port = await connectStock(url, config.redis.commandTimeoutMs)
+  const agreed = await port.fleet.agreeOnConfig(clusterHash, config.deadAfterMs)
+  if (agreed.hash !== clusterHash) {
+    const message = `${dir}/config.yaml differs from the configuration of the running fleet in what all must share`
+    throw new CliError(EXIT.usage, 'config_differs', message, { here: clusterHash, fleet: agreed.hash })
+  }
   const coordinator = await runCoordinator({
     id,
     directory: dir,

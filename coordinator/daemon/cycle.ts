@@ -111,7 +111,7 @@ export class Cycle {
     )
     for (const action of actions) if (!(await this.#perform(action))) return
     for (const [saleId, snapshot] of broken) {
-      this.#background(`recover ${saleId}`, () => recovery.look(saleId, snapshot, this.#nodesToAsk(fleet), durability))
+      this.#background(`recover ${saleId}`, () => recovery.look(saleId, snapshot, this.#nodesToAsk(fleet)))
     }
   }
 

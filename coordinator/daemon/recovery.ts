@@ -3,7 +3,7 @@
  * soon as every live node has answered, or a second has passed; one that may not be reopened stays as it is, with
  * its reasons kept for `status`, and is looked at again with every cycle: nothing is lost by asking.
  */
-import type { FleetNode, SaleSnapshot, StockPort } from '../../stock/port.ts'
+import type { FleetNode, SaleSnapshot, SettleItem, StockPort } from '../../stock/port.ts'
 import { compareVersions, type Version } from '../../stock/core/words.ts'
 import { OperationError } from '../operations/failure.ts'
 import type { AskNode } from '../operations/node-report.ts'
@@ -11,6 +11,9 @@ import type { EraBook } from './eras.ts'
 import type { Log } from './log.ts'
 import type { MarkBook } from './marks.ts'
 import { decideReopen, floorSeqOf, show, type NodeTestimony, type ReopenCase } from './reopen.ts'
+
+/** No order has this id, so settling it changes nothing. */
+const NO_ORDER: SettleItem = { orderId: '-', fate: { state: 'released', reason: 'expired' }, atMs: 0 }
 
 export type Durability = Awaited<ReturnType<StockPort['durability']>>
 
@@ -68,21 +71,19 @@ export class Recovery {
   }
 
   /** Looks at one sale that is not whole, and reopens it if nothing can be missing. */
-  async look(
-    saleId: string,
-    snapshot: SaleSnapshot | null,
-    nodes: readonly FleetNode[],
-    durability: Durability,
-  ): Promise<void> {
+  async look(saleId: string, snapshot: SaleSnapshot | null, nodes: readonly FleetNode[]): Promise<void> {
     const { marks, port, log } = this.#parts
     await marks.refresh()
     const sinceMs = this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs()
+    if (!this.#cases.has(saleId)) this.#cases.set(saleId, { saleId, sinceMs, reasons: ['it is being looked at'] })
     // A copy restored in place still shows the certificate of the life it was copied from. Any call that carries
     // what was seen before makes the store find out; this one does nothing else.
     const seen = marks.get(saleId)
-    if (snapshot?.certified === true && seen !== null) await port.sales.settle(saleId, [], seen)
+    if (snapshot?.certified === true && seen !== null) await port.sales.settle(saleId, [NO_ORDER], seen)
 
     const testimonies = await this.#hearNodes(saleId, nodes)
+    // Asked now: what an earlier life of the store said of itself is no evidence for this one.
+    const durability = await port.durability()
     const facts: ReopenCase = {
       store: snapshot,
       mark: marks.get(saleId),

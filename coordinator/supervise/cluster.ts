@@ -95,8 +95,8 @@ async function bringUp(options: ClusterOptions, layout: ClusterFile): Promise<vo
     note('starting nginx')
     await startByName(options.root, dir, 'nginx')
     goOn()
-    if (sale) await createAndOpen(dir, layout.coordinators[0]?.adminUrl ?? '', sale)
-    await waitForSale(layout.url, sale?.id ?? null, readyDeadlineMs, options.signal)
+    const shown = sale && (await createAndOpen(dir, layout.coordinators[0]?.adminUrl ?? '', sale)).shown
+    await waitForSale(layout.url, shown ? sale.id : null, readyDeadlineMs, options.signal)
     goOn()
   } catch (error) {
     await stopProcesses(dir)

@@ -31,11 +31,22 @@ function firstFare(fares: unknown): string {
   return typeof first === 'object' && first !== null && 'id' in first ? String(first.id) : ''
 }
 
-/** Makes the sale and opens it, unless an equal one is there: then its state is left as it is. */
-export async function createAndOpen(dir: string, adminUrl: string, sale: SaleText): Promise<void> {
+/**
+ * Makes the sale and opens it, unless an equal one is there: then its state is left as it is.
+ * @returns whether buyers are shown the sale; a draft they are not.
+ */
+export async function createAndOpen(
+  dir: string,
+  adminUrl: string,
+  sale: SaleText,
+): Promise<{ readonly shown: boolean }> {
   const made = await admin(dir, `${adminUrl}/admin/sales`, sale.text)
-  const isNew = typeof made === 'object' && made !== null && 'outcome' in made && made.outcome === 'created'
-  if (isNew && sale.opensByHand) await admin(dir, `${adminUrl}/admin/sales/${sale.id}/open`, '')
+  const isNew = field(made, 'outcome') === 'created'
+  if (isNew && sale.opensByHand) {
+    await admin(dir, `${adminUrl}/admin/sales/${sale.id}/open`, '')
+    return { shown: true }
+  }
+  return { shown: field(field(made, 'sale'), 'state') !== 'draft' }
 }
 
 /** Waits until nginx passes on an answer about the sale; without one, any answer of a node's. */
@@ -62,7 +73,28 @@ export async function waitForSale(
   }
 }
 
+const LEADER_DEADLINE_MS = 10_000
+
+/** A coordinator that is ready may still wait for its lease. */
 async function admin(dir: string, url: string, body: string): Promise<unknown> {
+  let answer = await post(dir, url, body)
+  await waitFor(
+    async () => {
+      if (field(field(answer.value, 'error'), 'code') !== 'not_leader') return true
+      answer = await post(dir, url, body)
+      return false
+    },
+    { deadlineMs: LEADER_DEADLINE_MS, everyMs: 100, what: 'a coordinator that leads' },
+  )
+  const { status, value } = answer
+  if (status < 300) return value
+  const message = field(field(value, 'error'), 'message')
+  const why = typeof message === 'string' ? message : `it answered ${status}`
+  const code = status === 400 || status === 422 ? 'bad_sale_file' : 'sale_refused'
+  throw new ClusterFailure(code, `the coordinator refuses the sale: ${why}`, field(value, 'error') ?? null)
+}
+
+async function post(dir: string, url: string, body: string): Promise<{ status: number; value: unknown }> {
   const token = readFileSync(clusterPaths(dir).adminToken, 'utf8').trim()
   const answer = await fetch(url, {
     method: 'POST',
@@ -70,18 +102,10 @@ async function admin(dir: string, url: string, body: string): Promise<unknown> {
     body,
     signal: AbortSignal.timeout(15_000),
   })
-  const text = await answer.text()
-  const value = parseJson(text)
-  if (answer.ok) return value
-  const detail = typeof value === 'object' && value !== null && 'detail' in value ? String(value.detail) : text
-  const code = answer.status === 400 || answer.status === 422 ? 'bad_sale_file' : 'sale_refused'
-  throw new ClusterFailure(code, `the coordinator refuses the sale: ${detail}`, value)
+  const value: unknown = await answer.json().catch(() => null)
+  return { status: answer.status, value }
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
+function field(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Stands in for bin/farebox in tests of the supervisor: real `up` and `down`, and processes that only answer.
-// FAKE_FAIL names a process that ends at once, FAKE_HANG one that never becomes ready.
+// FAKE_SALE is a sale that exists; FAKE_FAIL names a process that ends at once, FAKE_HANG one that never becomes ready.
 import { createServer } from 'node:http'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -29,14 +29,16 @@ function runProcess() {
     process.exit(1)
   }
   readFileSync(join(option('--dir'), 'config.yaml'))
-  const sales = new Map()
+  const sales = new Map(process.env.FAKE_SALE ? [['demo', process.env.FAKE_SALE]] : [])
   serve(option('--admin-port'), (request, body) => {
     if (request.url === '/readyz') return process.env.FAKE_HANG === id ? [503, { waiting: 'for ever' }] : [200, {}]
     const token = readFileSync(join(option('--dir'), 'admin.token'), 'utf8')
-    if (request.headers.authorization !== `Bearer ${token}`) return [401, { detail: 'bad token' }]
+    if (request.headers.authorization !== `Bearer ${token}`)
+      return [401, { error: { code: 'unauthenticated', message: 'bad token' } }]
     if (request.url.endsWith('/open')) return [200, { outcome: 'changed' }]
     if (sales.size === 0) sales.set('demo', body)
-    else if (sales.get('demo') !== body) return [409, { detail: 'sale "demo" exists and differs' }]
+    else if (sales.get('demo') !== body)
+      return [409, { error: { code: 'sale_differs', message: 'sale "demo" exists and differs' } }]
     else return [200, { outcome: 'unchanged' }]
     return [201, { outcome: 'created' }]
   })
