@@ -160,13 +160,16 @@ async function detached(_cli: Cli, { dir }: CommonOptions, options: UpOptions): 
 }
 
 const REPORT_VARIABLE = 'FAREBOX_UP_REPORT'
+/** Read once and taken away: the processes that `up` starts refuse a name that is no option. */
+const isReportWanted = process.env[REPORT_VARIABLE] !== undefined
+delete process.env[REPORT_VARIABLE]
 
 function reportPath(dir: string, pid: number): string {
   return join(dir, `up.${pid}.report.json`)
 }
 
 function report(dir: string, error: Report['error']): void {
-  if (process.env[REPORT_VARIABLE] === undefined) return
+  if (!isReportWanted) return
   writeAtomically(reportPath(dir, process.pid), JSON.stringify({ pid: process.pid, error } satisfies Report))
 }
 
