@@ -133,11 +133,17 @@ describe('audit finds', () => {
     expect(found.join()).toContain('remaining_counter: fare second: node n1 heard 96')
   })
 
-  it('an order removed, and names its buyer', async () => {
+  it('an order removed, and names it and its buyer', async () => {
     world.record('demo').orders.delete('o1')
     const found = await problems()
     expect(found).toContain('held_counter: fare second: counter held is 3, the order records sum to 2')
     expect(found.join()).toContain("buyer alice: the buyer's entry says 1 tickets, the order records say 0")
+    expect(found.join()).toContain('the record is gone: o1')
+  })
+
+  it('an order removed that had been released, so that no sum differs', async () => {
+    world.record('demo').orders.delete('o4')
+    expect((await problems()).join()).toContain('the record is gone: o4')
   })
 
   it('an order removed together with its counter', async () => {
