@@ -106,6 +106,13 @@ describe('audit of a whole sale', () => {
     expect(report.fares[0]).toMatchObject({ held: 3, countedHeld: 3 })
   })
 
+  it('holds while a node knows an older level of a fare that it did not touch, for a heartbeat', async () => {
+    n1.remaining = 97
+    n1.report()
+    world.whileWaiting = async () => void (await n1.heartbeat())
+    expect(await problems()).toEqual([])
+  })
+
   it('holds after a node died, once the store has not heard of it for long enough', async () => {
     n1.die()
     world.whileWaiting = async () => void (await n2.heartbeat())
