@@ -187,6 +187,17 @@ describe('up', () => {
     expect(aliveProcesses(cluster())).toEqual([])
   })
 
+  it('names a program that is missing, exit 69, and leaves nothing running', async () => {
+    for (const there of [[], ['redis-server']]) {
+      const path = mkdtempSync(join(tmpdir(), 'farebox-path-'))
+      for (const name of there) symlinkSync(join('/usr/bin', name), join(path, name))
+      const run = await farebox(['up', '--port', '0', '--nodes', '1'], { PATH: path })
+      rmSync(path, { recursive: true })
+      expect(run).toMatchObject({ code: 69, json: { error: { code: 'missing_program' } } })
+      expect(aliveProcesses(cluster())).toEqual([])
+    }
+  })
+
   it('ends cleanly on Ctrl-C, also in the middle of the start', async () => {
     const { child, output } = start(['up', '--port', '0', '--nodes', '1'])
     await waitFor(() => output().includes('}'), { deadlineMs: 20_000, what: 'the cluster' })
@@ -235,10 +246,10 @@ describe('deaths', () => {
   it('nothing is restarted without --restart, everything with it', async () => {
     await up('--nodes', '2', '--restart')
     const before = pids()
-    for (const name of ['n1', 'redis', 'c1']) process.kill(before.get(name) ?? 0, 'SIGKILL')
+    for (const name of ['n1', 'redis', 'c1', 'nginx']) process.kill(before.get(name) ?? 0, 'SIGKILL')
     await waitFor(
       () =>
-        ['n1', 'redis', 'c1'].every((name) => pids().get(name) !== before.get(name)) &&
+        ['n1', 'redis', 'c1', 'nginx'].every((name) => pids().get(name) !== before.get(name)) &&
         aliveProcesses(cluster()).length === 5,
       { deadlineMs: 20_000, what: 'the restarts' },
     )

@@ -82,6 +82,7 @@ async function bringUp(options: ClusterOptions, layout: ClusterFile): Promise<vo
       await startByName(options.root, dir, 'redis')
     }
     goOn()
+    await applyFirstPlan(options.root, layout)
     note(`starting ${layout.nodes.length} nodes and a coordinator`)
     const started: (() => Promise<void>)[] = []
     // One after the other: should one fail, none is still on its way into the cluster file when the rest is stopped.
@@ -130,7 +131,7 @@ async function launch(root: string, dir: string, name: string): Promise<ProcessI
 async function spawnByName(root: string, file: ClusterFile, name: string): Promise<ProcessIdentity> {
   const { dir } = file
   if (name === 'redis') return startRedis(dir, Number(new URL(file.redis.url).port))
-  if (name === 'nginx') return startEdge(root, file)
+  if (name === 'nginx') return asNginx(() => startNginx(file.nginx.dir))
   const node = file.nodes.find(({ id }) => id === name)
   const coordinator = file.coordinators.find(({ id }) => id === name)
   const args = node ? nodeArguments(dir, node) : coordinator && coordinatorArguments(dir, coordinator)
@@ -138,16 +139,23 @@ async function spawnByName(root: string, file: ClusterFile, name: string): Promi
   return startProcess(dir, { name, program: process.execPath, args: [join(root, 'bin', 'farebox'), ...args] })
 }
 
-async function startEdge(root: string, file: ClusterFile): Promise<ProcessIdentity> {
+/**
+ * The plan that nginx starts with. Before the coordinator starts, whose plans say more: after that nobody else
+ * plans, and nginx is started, also again, on whatever was applied last.
+ */
+async function applyFirstPlan(root: string, file: ClusterFile): Promise<void> {
   const version = readApplied(file.nginx.dir)?.version ?? FIRST_PLAN
+  await asNginx(() => applyPlan(edgeTopology(file, version, file.nodes, root)))
+}
+
+async function asNginx<T>(work: () => Promise<T>): Promise<T> {
   try {
-    await applyPlan(edgeTopology(file, version, file.nodes, root))
-    return await startNginx(file.nginx.dir)
+    return await work()
   } catch (error) {
-    if (error instanceof Error && /ENOENT/.test(`${error.message} ${String(error.cause)}`)) {
+    const why = error instanceof Error ? error.message : String(error)
+    if (/ENOENT/.test(`${why} ${String(error instanceof Error ? error.cause : '')}`)) {
       throw new ClusterFailure('missing_program', 'nginx is not installed', { program: 'nginx' }, error)
     }
-    const why = error instanceof Error ? error.message : String(error)
     throw new ClusterFailure('process_failed', why, { process: 'nginx' }, error)
   }
 }
