@@ -224,8 +224,18 @@ export interface SaleStore {
   ): Promise<{ outcome: 'certified' | 'lost_race'; version: Version } | { outcome: 'no_such_sale' }>
   /** Orders by id; null where the store has none. */
   readOrders(saleId: string, orderIds: readonly string[]): Promise<readonly (Order | null)[]>
-  /** A buyer's orders of the sale, newest first (the newest 100), and how many tickets count against the limit. */
-  readBuyer(saleId: string, buyer: string): Promise<{ readonly tickets: number; readonly orders: readonly Order[] }>
+  /**
+   * A buyer's orders of the sale, newest first (the newest 100), and how many tickets count against the limit.
+   * `orderIds` are those that the buyer's entry lists: one without an order is what an audit looks for.
+   */
+  readBuyer(
+    saleId: string,
+    buyer: string,
+  ): Promise<{
+    readonly tickets: number
+    readonly orderIds: readonly string[]
+    readonly orders: readonly Order[]
+  }>
   /** Pages through every order; an order may come twice, none that was there throughout is left out. */
   scanOrders(
     saleId: string,

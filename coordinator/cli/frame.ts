@@ -46,7 +46,11 @@ export interface CommonOptions {
 /** One file per command registers itself here; `action` runs it and takes care of output and exit code. */
 export interface Cli {
   readonly program: Command
-  /** Wraps a command's work: prints its result, turns errors into exit codes. */
+  /**
+   * Wraps a command's work: prints its result, turns errors into exit codes. The type parameters let each command
+   * say what commander gives it.
+   */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
   action<Options, Args extends unknown[]>(
     run: (common: CommonOptions, options: Options, ...args: Args) => Promise<CommandResult>,
   ): (...commanderArguments: unknown[]) => Promise<void>

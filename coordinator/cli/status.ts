@@ -1,4 +1,7 @@
+import { resolve } from 'node:path'
 import { status, type StatusView } from '../operations/status.ts'
+import { clusterStatus } from '../supervise/cluster.ts'
+import { readCluster } from '../supervise/cluster-file.ts'
 import { ask } from './cluster.ts'
 import type { RegisterCommand } from './frame.ts'
 import { table } from './table.ts'
@@ -12,13 +15,32 @@ export const registerStatus: RegisterCommand = (cli) => {
         const view = await ask<StatusView>(common, { method: 'GET', path: '/admin/status' }, (world) =>
           status(world, { cases: [], saleIds: world.markedSaleIds, declaredDurable: world.declaredDurable }),
         )
-        return { json: view, text: textOf(view) }
+        const processes = common.admin === undefined ? await processesOf(resolve(common.dir)) : []
+        const dead = processes.filter(({ alive }) => !alive).map(({ name }) => `process ${name} does not run`)
+        const problems = [...view.problems, ...dead]
+        const whole = { ...view, problems, ok: problems.length === 0, processes }
+        return { json: whole, text: textOf(whole) }
       }),
     )
 }
 
-function textOf(view: StatusView): string {
+type Processes = Awaited<ReturnType<typeof clusterStatus>>
+
+/** Of a cluster on this machine; a fleet started by hand has none that we know. */
+async function processesOf(dir: string): Promise<Processes> {
+  return readCluster(dir) === null ? [] : clusterStatus(dir)
+}
+
+function textOf(view: StatusView & { readonly processes: Processes }): string {
   const lines = [
+    ...(view.processes.length === 0
+      ? []
+      : [
+          table(
+            ['PROCESS', 'PID', 'STATE'],
+            view.processes.map(({ name, pid, alive }) => [name, pid, alive ? 'runs' : 'does not run']),
+          ),
+        ]),
     `leader: ${view.leader === null ? 'none' : `${view.leader.id} at ${view.leader.adminUrl}`}`,
     table(
       ['NODE', 'STATE', 'WEIGHT', 'EPOCH', 'LAST SEEN'],

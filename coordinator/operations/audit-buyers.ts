@@ -74,17 +74,21 @@ async function lookAgain(
     const tickets = [...orders.values()]
       .filter(({ state }) => state !== 'released')
       .reduce((sum, { quantity }) => sum + quantity, 0)
-    const unlisted = [...orders.keys()].filter((id) => !isListed(id, entry.orders))
-    if (entry.tickets === tickets && orders.size > 0 && unlisted.length === 0) return null
+    const unlisted = [...orders.keys()].filter((id) => !isListed(id, entry.orderIds))
+    const missing = entry.orderIds.filter((id) => !orders.has(id))
+    const agree = entry.tickets === tickets && orders.size > 0
+    if (agree && unlisted.length === 0 && missing.length === 0) return null
     if (before.tickets !== entry.tickets) continue
     const ids = [...orders.keys()].join(', ') || 'none'
     witness = `buyer ${buyer}: the buyer's entry says ${entry.tickets} tickets, the order records say ${tickets} (orders: ${ids}`
-    witness += unlisted.length > 0 ? `; not in the entry: ${unlisted.join(', ')})` : ')'
+    if (missing.length > 0) witness += `; the record is gone: ${missing.join(', ')}`
+    if (unlisted.length > 0) witness += `; not in the entry: ${unlisted.join(', ')}`
+    witness += ')'
   }
   return witness === '' ? null : { rule: 'buyer_tickets', witness }
 }
 
-/** The entry shows the newest 100 orders only; beyond that nothing can be said. */
-function isListed(id: string, listed: readonly Order[]): boolean {
-  return listed.length >= 100 || listed.some((order) => order.id === id)
+/** The entry lists the newest 100 orders only; beyond that nothing can be said. */
+function isListed(id: string, listed: readonly string[]): boolean {
+  return listed.length >= 100 || listed.includes(id)
 }

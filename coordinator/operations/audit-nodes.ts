@@ -22,10 +22,32 @@ export interface AuditNode {
 const ASK_AGAIN_EVERY_MS = 100
 const GRACE_MS = 1000
 
-export async function auditNodes(
-  world: World,
-  saleId: string,
-): Promise<{ readonly nodes: readonly AuditNode[]; readonly problems: readonly Problem[] }> {
+/**
+ * A confirm's reply brings the newest seq but only the fares it touched, so for a heartbeat's time a node may rightly
+ * know an older level of another fare. What is still so after several heartbeats is wrong.
+ */
+const LEVEL_RULE = 'remaining_counter'
+const LOOK_AGAIN_TIMES = 4
+const LOOK_AGAIN_EVERY_MS = 500
+
+interface NodesAudit {
+  readonly nodes: readonly AuditNode[]
+  readonly problems: readonly Problem[]
+}
+
+export async function auditNodes(world: World, saleId: string): Promise<NodesAudit> {
+  const first = await lookOnce(world, saleId)
+  const certain = first.problems.filter(({ rule }) => rule !== LEVEL_RULE)
+  let levels = first.problems.filter(({ rule }) => rule === LEVEL_RULE)
+  for (let times = 1; times < LOOK_AGAIN_TIMES && levels.length > 0; times++) {
+    await world.wait(LOOK_AGAIN_EVERY_MS)
+    const again = new Set((await lookOnce(world, saleId)).problems.map(({ witness }) => witness))
+    levels = levels.filter(({ witness }) => again.has(witness))
+  }
+  return { nodes: first.nodes, problems: [...certain, ...levels] }
+}
+
+async function lookOnce(world: World, saleId: string): Promise<NodesAudit> {
   const { nodes: fleet } = await world.port.fleet.read()
   const asked = await Promise.all(fleet.map(async (node) => ({ node, ...(await ask(world, node)) })))
   // Read after the nodes answered: the store may be ahead of them, never behind.
@@ -94,7 +116,7 @@ function saleProblems(nodeId: string, sale: SaleReport, snapshot: SaleSnapshot):
     const sameInstant = compareVersions(sale, version) === 0
     if (counters !== undefined && sameInstant && fare.remaining !== counters.remaining) {
       const witness = `fare ${fare.fareId}: node ${nodeId} heard ${fare.remaining} remaining at seq ${sale.seq}, the counter says ${counters.remaining}`
-      problems.push({ rule: 'remaining_counter', witness })
+      problems.push({ rule: LEVEL_RULE, witness })
     }
     if (fare.inFlight < 0) {
       problems.push({ rule: 'node_quota', witness: `node ${nodeId}: ${fare.inFlight} of ${fare.fareId} in flight` })

@@ -106,6 +106,13 @@ describe('audit of a whole sale', () => {
     expect(report.fares[0]).toMatchObject({ held: 3, countedHeld: 3 })
   })
 
+  it('holds while a node knows an older level of a fare that it did not touch, for a heartbeat', async () => {
+    n1.remaining = 97
+    n1.report()
+    world.whileWaiting = async () => void (await n1.heartbeat())
+    expect(await problems()).toEqual([])
+  })
+
   it('holds after a node died, once the store has not heard of it for long enough', async () => {
     n1.die()
     world.whileWaiting = async () => void (await n2.heartbeat())
@@ -133,11 +140,17 @@ describe('audit finds', () => {
     expect(found.join()).toContain('remaining_counter: fare second: node n1 heard 96')
   })
 
-  it('an order removed, and names its buyer', async () => {
+  it('an order removed, and names it and its buyer', async () => {
     world.record('demo').orders.delete('o1')
     const found = await problems()
     expect(found).toContain('held_counter: fare second: counter held is 3, the order records sum to 2')
     expect(found.join()).toContain("buyer alice: the buyer's entry says 1 tickets, the order records say 0")
+    expect(found.join()).toContain('the record is gone: o1')
+  })
+
+  it('an order removed that had been released, so that no sum differs', async () => {
+    world.record('demo').orders.delete('o4')
+    expect((await problems()).join()).toContain('the record is gone: o4')
   })
 
   it('an order removed together with its counter', async () => {

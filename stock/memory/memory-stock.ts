@@ -89,7 +89,8 @@ function memorySales(records: Map<string, SaleRecord>, context: () => StoreConte
       const orders = (found?.orderIds ?? [])
         .map((id) => record?.orders.get(id))
         .filter((order): order is Order => order !== undefined)
-      return { tickets: found?.tickets ?? 0, orders: orders.toReversed() }
+      const orderIds = (found?.orderIds ?? []).toReversed()
+      return { tickets: found?.tickets ?? 0, orderIds, orders: orders.toReversed() }
     },
     async scanOrders(saleId, cursor) {
       const page = pageOf([...(records.get(saleId)?.orders.values() ?? [])], cursor)

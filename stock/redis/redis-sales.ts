@@ -165,10 +165,11 @@ export function redisSales(connection: Connection): SaleStore {
     readOrders,
     async readBuyer(saleId, buyer) {
       const text = await connection.call('HGET', saleKeys(saleId).buyers, buyer)
-      if (typeof text !== 'string') return { tickets: 0, orders: [] }
-      const { tickets, orderIds } = parseBuyer(text)
-      const orders = await readOrders(saleId, orderIds.toReversed())
-      return { tickets, orders: orders.filter((order) => order !== null) }
+      if (typeof text !== 'string') return { tickets: 0, orderIds: [], orders: [] }
+      const { tickets, orderIds: oldestFirst } = parseBuyer(text)
+      const orderIds = oldestFirst.toReversed()
+      const orders = await readOrders(saleId, orderIds)
+      return { tickets, orderIds, orders: orders.filter((order) => order !== null) }
     },
     async scanOrders(saleId, cursor) {
       const page = await scan(connection, saleKeys(saleId).orders, cursor)
