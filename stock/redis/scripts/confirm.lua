@@ -46,8 +46,8 @@ local sale = read_sale(sale_key, fare_ids, now)
 local node = parse_node(redis.call('HGET', nodes_key, node_id))
 local fault = caller_fault(sale_key, sale, node, caller)
 if fault then return fault end
-local known_orders = redis.call('HMGET', orders_key, unpack(order_ids))
-local known_buyers = redis.call('HMGET', buyers_key, unpack(buyers))
+local known_orders = count > 0 and redis.call('HMGET', orders_key, unpack(order_ids)) or {}
+local known_buyers = count > 0 and redis.call('HMGET', buyers_key, unpack(buyers)) or {}
 
 -- Judgements.
 local state_status = ({ draft = STATUS.not_open, scheduled = STATUS.not_open, paused = STATUS.paused,

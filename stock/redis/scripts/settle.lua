@@ -38,7 +38,7 @@ end
 
 -- Reads.
 local now = clock_ms()
-local texts = redis.call('HMGET', orders_key, unpack(order_ids))
+local texts = #order_ids > 0 and redis.call('HMGET', orders_key, unpack(order_ids)) or {}
 local orders, fare_ids, buyer_ids, seen_fares, seen_buyers = {}, {}, {}, {}, {}
 for i = 1, #order_ids do
   local order = orders[order_ids[i]] or (texts[i] and parse_order(texts[i]))
