@@ -5,7 +5,7 @@ import { Rush } from './client.ts'
 import type { History, Wish } from './client.ts'
 import { Cluster, isRunning, saleText } from './cluster.ts'
 import type { NodeView } from './cluster.ts'
-import { judge, TROUBLED, wishOf } from './rush.ts'
+import { judge, TROUBLED, whileBusy, wishOf } from './rush.ts'
 import type { Buyer } from './rush.ts'
 import { until } from './wait.ts'
 
@@ -30,23 +30,17 @@ function wishes(): Wish[] {
   )
 }
 
-async function inFlightOf(node: NodeView): Promise<number> {
-  const state = (await (await fetch(`${node.adminUrl}/state`)).json()) as {
-    sales: { fares: { inFlight: number }[] }[]
-  }
-  return state.sales[0]?.fares[0]?.inFlight ?? 0
-}
-
 interface Kill {
   readonly victim: string
   readonly soldPercent: number
 }
 
-/** Not before `percent` of the stock is in the buyers' hands; a node also only while it works on a purchase. */
+/** Not before `percent` of the stock is in the buyers' hands; a node only while purchases of its are under way. */
 async function killAt(rush: Rush, percent: number, victim: string, pid: number, node?: NodeView): Promise<Kill> {
   await until(`${percent} % to be sold`, () => rush.sold >= (STOCK * percent) / 100, 60_000)
-  if (node !== undefined) await until(`${victim} to be busy`, async () => (await inFlightOf(node)) > 0)
-  process.kill(pid, 'SIGKILL')
+  const kill = (): boolean => process.kill(pid, 'SIGKILL')
+  if (node === undefined) kill()
+  else await whileBusy(cluster, node, kill)
   return { victim, soldPercent: (100 * rush.sold) / STOCK }
 }
 
@@ -68,7 +62,7 @@ it('sells exactly 10,000 tickets while two nodes and the coordinator die', async
   const [first, second] = [cluster.node('n2'), cluster.node('n4')]
   const coordinator = cluster.view.coordinators[0]
   if (coordinator === undefined) throw new Error('no coordinator')
-  const rush = new Rush(wishes(), { target: () => cluster.view.url })
+  const rush = new Rush(wishes(), { target: () => cluster.view.url, concurrency: 256 })
   const running = rush.run()
   const kills = [
     await killAt(rush, 15, 'n2', first.pid, first),

@@ -13,7 +13,8 @@ import {
 import type { Stock } from './checkers.ts'
 import { freshKey } from './client.ts'
 import type { History, Wish } from './client.ts'
-import type { Cluster } from './cluster.ts'
+import type { Cluster, NodeView } from './cluster.ts'
+import { until } from './wait.ts'
 
 export interface Buyer {
   readonly buyer: string
@@ -47,4 +48,41 @@ export async function judge(cluster: Cluster, history: History, { stock, limit, 
     ...allEnded(history),
     ...auditAgrees(history, await cluster.audit()),
   ]).toEqual([])
+}
+
+/** Tickets that a node has deducted and not heard of, by its own record. */
+export async function inFlightOf({ adminUrl }: NodeView): Promise<number> {
+  const state = (await (await fetch(`${adminUrl}/state`)).json()) as {
+    sales: { fares: { inFlight: number }[] }[]
+  }
+  return state.sales[0]?.fares[0]?.inFlight ?? 0
+}
+
+/**
+ * Does something to a node while purchases are surely under way in it: Redis is held for a moment, so that what the
+ * node has sent is neither done nor answered, and goes on right after. Then Redis does what a node sent that may
+ * not be there any more, which is the worst case.
+ */
+export async function whileBusy({ view }: Cluster, node: NodeView, act: () => void): Promise<number> {
+  process.kill(view.redis.pid, 'SIGSTOP')
+  try {
+    const inFlight = await until(`purchases under way in ${node.id}`, () => inFlightOf(node))
+    act()
+    return inFlight
+  } finally {
+    process.kill(view.redis.pid, 'SIGCONT')
+  }
+}
+
+/** What many ask of a server one by one, a few at a time. */
+export async function forEach<T>(
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+  concurrency = 64,
+): Promise<void> {
+  let next = 0
+  const serve = async (): Promise<void> => {
+    for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item)
+  }
+  await Promise.all(Array.from({ length: concurrency }, serve))
 }
