@@ -84,9 +84,11 @@ export class SellingNode {
 
   async #openDesk(saleId: string): Promise<void> {
     const { port, clock, logger, metrics, desk: settings } = this.#options
+    const sentMs = clock.monotonicMs()
     const snapshot = await port.sales.read(saleId, settings.rules)
     if (snapshot === null) return
     const desk = new SaleDesk(snapshot.definition, this.#weight, port, settings, clock, logger, metrics)
+    desk.quota.hearSnapshot(snapshot, sentMs, clock.monotonicMs())
     this.desks.set(saleId, desk)
     desk.start()
   }

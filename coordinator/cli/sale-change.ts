@@ -7,27 +7,25 @@ import { group } from './group.ts'
 import { salePath } from './sale-path.ts'
 
 export const registerSaleChanges: RegisterCommand = (cli) => {
-  registerChange(cli, 'open', 'open a sale, or let a paused one go on', null)
-  registerChange(cli, 'pause', 'sell nothing until it is opened again', null)
-  registerChange(cli, 'close', 'end the sale for good; held orders may still be paid', 'Closing is final.')
+  registerChange(cli, 'open', 'open a sale, or let a paused one go on')
+  registerChange(cli, 'pause', 'sell nothing until it is opened again')
+  registerChange(cli, 'close', 'end the sale for good; held orders may still be paid')
   registerRecover(cli)
 }
 
-function registerChange(cli: Cli, change: StateChange, description: string, warning: string | null): void {
-  const command = group(cli.program, 'sale', 'make, look at and steer sales')
+function registerChange(cli: Cli, change: StateChange, description: string): void {
+  group(cli.program, 'sale', 'make, look at and steer sales')
     .command(change)
     .argument('<id>')
+    .option('--yes', 'accepted for scripts; nothing is asked')
     .description(description)
-  if (warning !== null) command.option('--yes', 'do not ask')
-  command.action(
-    cli.action(async (common, options: { yes?: boolean }, id: string) => {
-      const path = salePath(id, change)
-      if (warning !== null) await confirm(`Close sale "${id}"? ${warning}`, options.yes)
-      const call = { method: 'POST', path } as const
-      const result = await ask<ChangeResult>(common, call, (world) => changeSale(world, id, change))
-      return { json: result, text: changeText(result) }
-    }),
-  )
+    .action(
+      cli.action(async (common, _options, id: string) => {
+        const call = { method: 'POST', path: salePath(id, change) } as const
+        const result = await ask<ChangeResult>(common, call, (world) => changeSale(world, id, change))
+        return { json: result, text: changeText(result) }
+      }),
+    )
 }
 
 function registerRecover(cli: Cli): void {

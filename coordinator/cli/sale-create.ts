@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises'
-import { describeFaults } from '../../config/faults.ts'
-import { parseSaleFile } from '../../config/sale-file.ts'
 import type { ChangeResult } from '../operations/sales.ts'
 import { ask } from './cluster.ts'
-import { CliError, EXIT, type RegisterCommand } from './frame.ts'
+import { readSaleText } from '../supervise/sale.ts'
+import { cliError } from './cluster-failure.ts'
+import type { RegisterCommand } from './frame.ts'
 import { group } from './group.ts'
 import { changeText } from './sale-change.ts'
 
@@ -14,7 +13,7 @@ export const registerSaleCreate: RegisterCommand = (cli) => {
     .description('make a sale; one that exists and is the same is left as it is')
     .action(
       cli.action(async (common, _options, file: string) => {
-        const body = await readSaleText(file)
+        const body = textOf(file)
         const result = await ask<ChangeResult>(common, { method: 'POST', path: '/admin/sales', body }, null)
         return { json: result, text: changeText(result) }
       }),
@@ -22,16 +21,10 @@ export const registerSaleCreate: RegisterCommand = (cli) => {
 }
 
 /** Faults are told before anything is asked of the cluster. */
-async function readSaleText(file: string): Promise<string> {
-  let text: string
+function textOf(file: string): string {
   try {
-    text = await readFile(file, 'utf8')
+    return readSaleText(file).text
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new CliError(EXIT.usage, 'bad_sale_file', `the sale file cannot be read: ${why}`)
+    throw cliError(error)
   }
-  const parsed = parseSaleFile(text)
-  if (parsed.ok) return text
-  const message = `${file}: ${describeFaults(parsed.faults)}`
-  throw new CliError(EXIT.usage, 'bad_sale_file', message, { faults: parsed.faults })
 }

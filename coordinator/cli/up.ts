@@ -9,6 +9,7 @@ import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { readIfThere, writeAtomically } from '../../loadbalancer/atomic-file.ts'
 import { waitFor } from '../../loadbalancer/wait.ts'
+import { checkOperatorConfig } from '../supervise/cluster-config.ts'
 import { startCluster } from '../supervise/cluster.ts'
 import { clusterView, readCluster } from '../supervise/cluster-file.ts'
 import type { ClusterView } from '../supervise/cluster-file.ts'
@@ -79,7 +80,7 @@ async function foreground(cli: Cli, common: CommonOptions, options: UpOptions): 
   })
   const note = (line: string): void => cli.note(line)
   try {
-    const sale = options.sale === undefined ? null : readSaleText(options.sale)
+    const sale = checkFiles(options)
     const cluster = await startCluster({
       dir,
       root: packageRoot(),
@@ -109,6 +110,16 @@ async function foreground(cli: Cli, common: CommonOptions, options: UpOptions): 
   }
 }
 
+/** What the operator wrote is judged before anything starts. @throws CliError with all faults at once. */
+function checkFiles({ config, sale }: UpOptions): SaleText | null {
+  try {
+    checkOperatorConfig(config ?? null, process.env)
+    return sale === undefined ? null : readSaleText(sale)
+  } catch (error) {
+    throw cliError(error)
+  }
+}
+
 async function endWhenAsked(asked: Promise<void>, stop: () => Promise<void>): Promise<void> {
   await asked
   let exitCode: number = EXIT.done
@@ -122,7 +133,7 @@ async function endWhenAsked(asked: Promise<void>, stop: () => Promise<void>): Pr
 }
 
 async function detached(_cli: Cli, { dir }: CommonOptions, options: UpOptions): Promise<CommandResult> {
-  const sale = await Promise.resolve(options.sale).then((path) => (path === undefined ? null : saleText(path)))
+  const sale = checkFiles(options)
   mkdirSync(dirname(logPath(dir, 'supervisor')), { recursive: true })
   const log = openSync(logPath(dir, 'supervisor'), 'a')
   const args = [join(packageRoot(), 'bin', 'farebox'), 'up', '--dir', dir, ...forwarded(options)]
@@ -195,14 +206,6 @@ function firstPurchase({ dir, url }: ClusterView, { id, fareId }: SaleText): str
     `    -H "Authorization: Bearer $(${join(packageRoot(), 'bin', 'farebox')} token --dir ${dir} --buyer alice)" \\`,
     `    -H "Idempotency-Key: my-first-purchase" -d '{"quantity":1}'`,
   ].join('\n')
-}
-
-function saleText(path: string): SaleText {
-  try {
-    return readSaleText(path)
-  } catch (error) {
-    throw cliError(error)
-  }
 }
 
 function parseWeights(text: string): number[] {

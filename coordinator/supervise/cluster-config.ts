@@ -9,6 +9,8 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parse, stringify } from 'yaml'
+import { describeFaults } from '../../config/faults.ts'
+import { loadConfig } from '../../config/load.ts'
 import { writeAtomically } from '../../loadbalancer/atomic-file.ts'
 import { ClusterFailure } from './failure.ts'
 
@@ -43,6 +45,19 @@ export function readOperatorConfig(path: string | null, environment: NodeJS.Proc
   const hasIdentity = ['secret', 'secretFile', 'publicKeys'].some((name) => identity[name] !== undefined)
   const named = ['SECRET', 'SECRET_FILE', 'PUBLIC_KEYS'].some((name) => environment[`FAREBOX_IDENTITY_${name}`])
   return { tree, redisUrl: typeof redis === 'string' ? redis : null, hasIdentity: hasIdentity || named }
+}
+
+/**
+ * Judges the configuration as the processes will, before one is started; the secret that `up` makes is taken as there.
+ * @throws ClusterFailure with all faults at once.
+ */
+export function checkOperatorConfig(path: string | null, environment: NodeJS.ProcessEnv): void {
+  const { hasIdentity } = readOperatorConfig(path, environment)
+  const secretToCome = hasIdentity ? {} : { FAREBOX_IDENTITY_SECRET: '0'.repeat(64) }
+  const loaded = loadConfig({ file: path, environment: { ...environment, ...secretToCome } })
+  if (loaded.ok) return
+  const { faults } = loaded
+  throw new ClusterFailure('bad_config', `${path ?? 'environment'}: ${describeFaults(faults)}`, { faults })
 }
 
 /** Writes the cluster's configuration and, where they are missing, the buyers' secret and the operator's token. */

@@ -1,6 +1,7 @@
 /** The sale of `up --sale FILE`: made and opened by the coordinator, then seen through nginx. */
 import { readFileSync } from 'node:fs'
-import { parse } from 'yaml'
+import { describeFaults } from '../../config/faults.ts'
+import { parseSaleFile } from '../../config/sale-file.ts'
 import { waitFor } from '../../loadbalancer/wait.ts'
 import { clusterPaths } from './cluster-config.ts'
 import { ClusterFailure, interrupted } from './failure.ts'
@@ -13,22 +14,22 @@ export interface SaleText {
   readonly text: string
 }
 
-/** Reads only what `up` has to know; the coordinator judges the file. */
+/** @throws ClusterFailure with all faults of the file at once. */
 export function readSaleText(path: string): SaleText {
+  let text: string
   try {
-    const text = readFileSync(path, 'utf8')
-    const sale = parse(text) as { id?: unknown; opensAt?: unknown; fares?: unknown } | null
-    if (typeof sale?.id !== 'string') throw new Error('it has no id')
-    return { id: sale.id, fareId: firstFare(sale.fares), opensByHand: sale.opensAt === undefined, text }
+    text = readFileSync(path, 'utf8')
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
-    throw new ClusterFailure('bad_sale_file', `cannot read the sale file ${path}: ${why}`, { path }, error)
+    throw new ClusterFailure('bad_sale_file', `the sale file cannot be read: ${why}`, { path }, error)
   }
-}
-
-function firstFare(fares: unknown): string {
-  const first: unknown = Array.isArray(fares) ? fares[0] : null
-  return typeof first === 'object' && first !== null && 'id' in first ? String(first.id) : ''
+  const parsed = parseSaleFile(text)
+  if (!parsed.ok) {
+    const { faults } = parsed
+    throw new ClusterFailure('bad_sale_file', `${path}: ${describeFaults(faults)}`, { faults })
+  }
+  const { id, fares, opensAtMs } = parsed.value
+  return { id, fareId: fares[0]?.id ?? '', opensByHand: opensAtMs === null, text }
 }
 
 /**

@@ -10,7 +10,7 @@
  * else goes to the store or waits. Nothing here reads a clock.
  */
 import { compareVersions, type FareLevel, type SaleState, type Version, VERSION_ZERO } from '../../stock/core/words.ts'
-import type { ConfirmReply, HeartbeatReply, JoinReply } from '../../stock/port.ts'
+import type { ConfirmReply, HeartbeatReply, JoinReply, SaleSnapshot } from '../../stock/port.ts'
 import { FareQuota } from './fare-quota.ts'
 import { StoreClock } from './store-clock.ts'
 import { Winners } from './winners.ts'
@@ -185,6 +185,16 @@ export class SaleQuota<W extends Wish> {
       this.#lineLength += rest.length
     }
     return moved
+  }
+
+  /** What the store showed before this node joined: good enough to show, not to answer from. */
+  hearSnapshot(snapshot: Pick<SaleSnapshot, 'state' | 'nowMs' | 'fares'>, sentMs: number, receivedMs: number): void {
+    this.clock.observe(snapshot.nowMs, sentMs, receivedMs)
+    this.#state = snapshot.state
+    for (const counters of snapshot.fares) {
+      const level = { ...counters, allowance: 0, changedSeq: 0 }
+      this.#fares.get(counters.fareId)?.hear(level, VERSION_ZERO, Number.NEGATIVE_INFINITY)
+    }
   }
 
   hearJoin(reply: JoinReply, sentMs: number, receivedMs: number): void {
