@@ -57,6 +57,12 @@ describe('problems', () => {
   it('carry extension members', () => {
     const members = { opensAt: '2027-01-20T02:00:00.000Z', remaining: 3 }
     expect(JSON.parse(renderProblem('not_open', ID, seededRandom(1), null, { members }).body)).toMatchObject(members)
+    // A draft has no hour yet.
+    const draft: unknown = JSON.parse(
+      renderProblem('not_open', ID, seededRandom(1), null, { members: { opensAt: null } }).body,
+    )
+    expect(draft).toMatchObject({ opensAt: null })
+    expect(Value.Check(ProblemSchema, draft)).toBe(true)
   })
 
   it('spread the crowd over up to 30 %, never early, and over 10 s at most', () => {

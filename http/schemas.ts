@@ -79,7 +79,7 @@ export const ProblemSchema = Type.Object({
   detail: Type.String(),
   requestId: Type.String({ pattern: '^[A-Za-z0-9_-]{8,64}$' }),
   retryAfterMs: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()]),
-  opensAt: Type.Optional(Time),
+  opensAt: Type.Optional(TimeOrNull),
   remaining: Type.Optional(Count),
   held: Type.Optional(Count),
   limit: Type.Optional(Count),
