@@ -166,6 +166,17 @@ describe('trouble', () => {
     expect(desk.quota.fare(FARE)?.inFlight).toBeLessThanOrEqual(10_010)
   })
 
+  it.each([
+    ['lost_before', 'outcome_unknown'],
+    ['late', 'outcome_unknown'],
+    ['refused', 'busy'],
+  ] as const)('%s until the deadline is answered %s, never as a refusal', async (fate, code) => {
+    const rushing = await start()
+    rushing.weather.troubles = [fate]
+    rushing.weather.troubleShare = 1
+    expect(codeOf(await settled(rushing.buy(first(rushing.desks), { buyer: 'ann', key: 'a' })))).toBe(code)
+  })
+
   it('a recovering sale says so at once, and sells again under the new era', async () => {
     const rushing = await start()
     rushing.restartStore()
