@@ -10,7 +10,7 @@
  * trouble at its deadline. Every deduction is given back when its wish has left this node's hands.
  */
 import { DeadlineQueue } from '../http/deadlines.ts'
-import { assertStock } from '../runtime/assert.ts'
+import { assertStock, StockLawError } from '../runtime/assert.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { type QuotaRules, type SaleDefinition } from '../stock/core/words.ts'
@@ -37,6 +37,8 @@ type WinnersPage = Awaited<ReturnType<StockPort['sales']['scanBuyers']>>
 const REJOIN_DELAY_MS = 50
 /** Most wishes at a time that ask the store without a deduction. */
 const ASKING_MAX = 1000
+/** Most wishes that wait to be sent: with the store away they may be as many as the allowance, without end. */
+const QUEUE_MAX = 10_000
 /** Most events that one heartbeat reads. */
 const WINNERS_PER_HEARTBEAT = 64
 
@@ -226,6 +228,11 @@ export class SaleDesk {
   #place(buy: PendingBuy, admission: Admission): void {
     switch (admission.to) {
       case 'store':
+        if (this.#queue.length >= QUEUE_MAX) {
+          this.quota.release(buy)
+          buy.answer({ by: 'trouble', code: 'busy' })
+          break
+        }
         this.#queue.push(buy)
         this.#scheduleFlush()
         break
@@ -257,6 +264,8 @@ export class SaleDesk {
       this.#queue = this.#queue.length > taken.length ? this.#queue.slice(taken.length) : []
       const batch = taken.filter((buy) => this.#isStillWanted(buy))
       if (batch.length > 0) void this.#confirm(batch)
+      // What the dead gave back is for those in line; no reply will come to wake them.
+      else this.#wake()
     }
   }
 
@@ -350,6 +359,8 @@ export class SaleDesk {
   }
 
   #onTrouble(call: string, error: unknown): void {
+    // Not the store's trouble: whoever owns the process stops it.
+    if (error instanceof StockLawError) throw error
     this.#metrics.storeErrors.value += 1
     if (error instanceof StoreError) {
       this.#logger.warn({ call, code: error.code, outcome: error.outcome, reason: error.message }, 'store trouble')

@@ -47,6 +47,8 @@ const REPLAYED_HEADERS = ['Idempotency-Replayed', 'true']
 
 export interface BuyRouteParts {
   readonly desks: ReadonlyMap<string, SaleDesk>
+  /** False while a sale without a desk may be one that this node has not heard of yet. */
+  readonly knowsSales: () => boolean
   readonly identifier: Identifier
   readonly clock: Clock
   readonly random: Random
@@ -92,7 +94,7 @@ function buy(parts: BuyRouteParts, exchange: Exchange): void {
   if (identity.outcome === 'refused') return refuse('unauthenticated', identity.detail)
   const [saleId = '', fareId = ''] = exchange.params
   const desk = parts.desks.get(saleId)
-  if (desk === undefined) return refuse('no_such_sale')
+  if (desk === undefined) return refuse(parts.knowsSales() ? 'no_such_sale' : 'busy')
   if (desk.quota.fare(fareId) === undefined) return refuse('no_such_fare')
 
   const { buyer } = identity
