@@ -20,7 +20,7 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const ASSETS = ['.lua', '.yaml', '.sql']
-const SKIPPED = new Set(['node_modules', 'dist', 'web', 'bench', 'docs', 'setup', 'bin'])
+const SKIPPED = new Set(['node_modules', 'dist', 'web', 'bench', 'docs', 'setup', 'bin', 'e2e'])
 
 /** Every file that goes into dist/, relative to the root, sorted. @param {string} root @returns {string[]} */
 export function sourceFiles(root) {

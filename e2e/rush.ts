@@ -1,0 +1,91 @@
+/** What the scenarios ask of every rush: who wants what, which answers are in order, and that all promises were kept. */
+import { expect } from 'vitest'
+import {
+  allEnded,
+  auditAgrees,
+  exactSale,
+  noFalseScarcity,
+  oneOrderPerKey,
+  onlyAnswers,
+  tally,
+  withinLimit,
+} from './checkers.ts'
+import type { Stock } from './checkers.ts'
+import { freshKey } from './client.ts'
+import type { History, Wish } from './client.ts'
+import type { Cluster, NodeView } from './cluster.ts'
+import { until } from './wait.ts'
+
+export interface Buyer {
+  readonly buyer: string
+  readonly token: string
+}
+
+export function wishOf({ buyer, token }: Buyer, more: Partial<Wish> = {}): Wish {
+  return { buyer, token, key: freshKey(), saleId: 'rush', fareId: 'seat', quantity: 1, ...more }
+}
+
+/** Answers that a sale which is open, and healthy, gives. */
+export const HEALTHY = ['201', '200', '409 all_held', '409 limit_reached']
+/**
+ * And what buyers hear, and repeat after, while things die. 0 is no answer at all: a worker of nginx that a reload ends
+ * closes connections that it thinks idle, also one on which it has not yet read the next request.
+ */
+export const TROUBLED = [...HEALTHY, '503 busy', '503 outcome_unknown', '503 recovering', '0']
+
+export interface Expected {
+  readonly stock: Stock
+  readonly limit: number
+  readonly answers: readonly string[]
+}
+
+/** All checkers at once, so that a failure shows everything that is wrong. Prints what was heard. */
+export async function judge(cluster: Cluster, history: History, { stock, limit, answers }: Expected): Promise<void> {
+  console.log(`heard ${JSON.stringify(tally(history))}`)
+  expect([
+    ...exactSale(history, stock),
+    ...withinLimit(history, limit),
+    ...oneOrderPerKey(history),
+    ...noFalseScarcity(history),
+    ...onlyAnswers(history, answers),
+    ...allEnded(history),
+    ...auditAgrees(history, await cluster.audit()),
+  ]).toEqual([])
+}
+
+/** Tickets that a node has deducted and not heard of, by its own record. */
+export async function inFlightOf({ adminUrl }: NodeView): Promise<number> {
+  const state = (await (await fetch(`${adminUrl}/state`)).json()) as {
+    sales: { fares: { inFlight: number }[] }[]
+  }
+  return state.sales[0]?.fares[0]?.inFlight ?? 0
+}
+
+/**
+ * Does something to a node while purchases are surely under way in it: Redis is held for a moment, so that what the
+ * node has sent is neither done nor answered, and goes on right after. Then Redis does what a node sent that may
+ * not be there any more, which is the worst case.
+ */
+export async function whileBusy({ view }: Cluster, node: NodeView, act: () => void): Promise<number> {
+  process.kill(view.redis.pid, 'SIGSTOP')
+  try {
+    const inFlight = await until(`purchases under way in ${node.id}`, () => inFlightOf(node))
+    act()
+    return inFlight
+  } finally {
+    process.kill(view.redis.pid, 'SIGCONT')
+  }
+}
+
+/** What many ask of a server one by one, a few at a time. */
+export async function forEach<T>(
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+  concurrency = 64,
+): Promise<void> {
+  let next = 0
+  const serve = async (): Promise<void> => {
+    for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item)
+  }
+  await Promise.all(Array.from({ length: concurrency }, serve))
+}
