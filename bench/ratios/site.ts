@@ -127,7 +127,9 @@ export class Site {
     const snapshot = await this.#stock.sales.read(SALE, RULES)
     const orders = await this.redis.client.hlen(keys.orders)
     const buyers = await this.redis.client.hlen(keys.buyers)
-    return saleFaults({ fares: snapshot?.fares ?? [], orders, buyers, outcomes: await this.outcomes() }, expected)
+    const aborted = Number(/^farebox_http_aborted_total (\d+)$/m.exec(await this.#metrics())?.[1] ?? Number.NaN)
+    const outcomes = await this.outcomes()
+    return saleFaults({ fares: snapshot?.fares ?? [], orders, buyers, outcomes, aborted }, expected)
   }
 
   async stop(): Promise<void> {

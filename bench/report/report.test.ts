@@ -49,19 +49,22 @@ describe('a sample of purchases', () => {
     orders: 3,
     buyers: 3,
     outcomes: { won: 3, busy: 0 },
+    aborted: 0,
   }
 
   it('passes when all counts agree', () => {
     expect(saleFaults(lawful, ['won'])).toEqual([])
+    expect(saleFaults({ ...lawful, outcomes: { won: 2 }, aborted: 1 }, ['won'])).toEqual([])
   })
 
   it('finds a planted duplicate sale: two answers 201 for one ticket', () => {
-    expect(saleFaults({ ...lawful, outcomes: { won: 4 } }, ['won'])).toHaveLength(1)
+    expect(saleFaults({ ...lawful, outcomes: { won: 4 }, aborted: 9 }, ['won'])).toHaveLength(1)
     expect(saleFaults({ ...lawful, buyers: 2 }, ['won'])).toHaveLength(1)
   })
 
   it('finds a lost order, a broken law, an unexpected answer, counters that are not there', () => {
     expect(saleFaults({ ...lawful, orders: 2, buyers: 2 }, ['won'])).toHaveLength(1)
+    expect(saleFaults({ ...lawful, outcomes: { won: 1 }, aborted: 1 }, ['won'])).toHaveLength(1)
     const oversold = [{ fareId: 'a', stock: 2, remaining: -1, held: 3, paid: 0 }]
     expect(saleFaults({ ...lawful, fares: oversold }, ['won'])).toHaveLength(1)
     expect(saleFaults({ ...lawful, outcomes: { won: 3, busy: 1 } }, ['won'])).toEqual(['1 unexpected answers: busy'])
