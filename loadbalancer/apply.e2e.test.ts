@@ -2,10 +2,11 @@ import { readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import net from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { applyPlan, ApplyError, findNginx, readApplied, servedVersion, startNginx, stopNginx } from './apply.ts'
+import { applyPlan, ApplyError, findNginx, readApplied, startNginx, stopNginx } from './apply.ts'
 import { edgeTopology, freePort, startUpstream, stopUpstream } from './edge-fixture.ts'
 import type { Seen, Upstream } from './edge-fixture.ts'
 import type { Topology } from './render.ts'
+import { servedVersion } from './status.ts'
 import { waitFor } from './wait.ts'
 
 const BUY = '/api/sales/demo/fares/second/orders'
@@ -146,7 +147,15 @@ describe('errors of nginx itself', () => {
     const { listen } = await edge([node])
     const { port } = listen
     const headers = { 'Idempotency-Key': 'key-12345' }
-    for (const path of ['/api/nothing', '/healthz', '/readyz', '/metrics', '/', '/api', '/farebox-error/malformed']) {
+    for (const path of [
+      '/api/nothing',
+      '/healthz',
+      '/readyz',
+      '/metrics',
+      '/',
+      '/api',
+      '/farebox-internal/malformed',
+    ]) {
       expectProblem(await call(port, { path }), 404, 'not_found')
     }
     const large = await buy(port, { headers, body: 'x'.repeat(20_000) })
