@@ -9,8 +9,9 @@
  * The file belongs to one plan, not to nginx: workers of the old plan go on telling the last of their clients after
  * the new ones have taken over, and a file that a dead coordinator left is without effect under the next plan.
  *
- * What is left: a connection on which nothing came for all that time, and whose next request comes in the very
- * moment of the reload. Its client sees what it sees whenever a server closes an idle connection.
+ * What is left are two rare cases, in which a client sees what it sees whenever a server closes an idle connection:
+ * - Nothing came on a connection for all that time, and its next request comes in the very moment of the reload.
+ * - A request came before the flag and was answered after the reload, and the next one comes at once.
  */
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { writeAtomically } from './atomic-file.ts'
@@ -20,7 +21,7 @@ import { idleConnections } from './status.ts'
 import { waitFor } from './wait.ts'
 
 /** So that requests which came before the flag are answered, and then the ones after them. */
-const TELL_MS_MIN = 300
+const TELL_MS_MIN = 500
 /** Then as long as idle connections are left, but no longer than this. */
 const TELL_MS_MAX = 1000
 

@@ -291,7 +291,13 @@ function closing({ dir, version }: Topology): string[] {
     '  set $farebox_uri $uri;',
     `  rewrite ^(?!${INTERNAL_PREFIX}) ${INTERNAL_PREFIX}closing last;`,
     '}',
-    ...location(`= ${INTERNAL_PREFIX}closing`, ['internal;', 'keepalive_timeout 0;', 'rewrite ^ $farebox_uri last;']),
+    ...location(`= ${INTERNAL_PREFIX}closing`, [
+      'internal;',
+      'keepalive_timeout 0;',
+      '# The real location refuses, with the real URI to say so.',
+      'client_max_body_size 0;',
+      'rewrite ^ $farebox_uri last;',
+    ]),
   ]
 }
 
