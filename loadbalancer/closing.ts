@@ -13,6 +13,7 @@
  * - Nothing came on a connection for all that time, and its next request comes in the very moment of the reload.
  * - A request came before the flag and was answered after the reload, and the next one comes at once.
  */
+import { systemClock } from '../runtime/clock.ts'
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { writeAtomically } from './atomic-file.ts'
 import { CLOSING_FLAG_PREFIX, closingFlagPath, WORKER_SHUTDOWN_TIMEOUT_MS } from './render.ts'
@@ -50,6 +51,7 @@ export function sweepFlags(dir: string, served: PlanVersion | null): void {
     if (!name.startsWith(CLOSING_FLAG_PREFIX)) continue
     const path = `${dir}/${name}`
     const isServed = served === null || path === closingFlagPath(dir, served)
-    if (isServed || Date.now() - statSync(path).mtimeMs > 2 * WORKER_SHUTDOWN_TIMEOUT_MS) rmSync(path, { force: true })
+    if (isServed || systemClock.nowMs() - statSync(path).mtimeMs > 2 * WORKER_SHUTDOWN_TIMEOUT_MS)
+      rmSync(path, { force: true })
   }
 }
