@@ -77,4 +77,16 @@ describe('the fences', () => {
     expect(again).toMatchObject({ outcome: 'joined', epoch: caller.epoch + 1 })
     expect(fault()).toMatchObject({ outcome: 'fenced' })
   })
+
+  it('joining under a new era, the last change of the old one does not count', () => {
+    const reply = join(record, { id: 'n1', weight: 1 }, { era: 2, seq: 999 }, 999, rules, context)
+    expect(reply).toMatchObject({ outcome: 'joined' })
+    expect(record.certificate).toBe('life-1')
+  })
+
+  it('joining behind its own last change of this era, the store is found out', () => {
+    const reply = join(record, { id: 'n1', weight: 1 }, { era: 3, seq: 1 }, 999, rules, context)
+    expect(reply).toEqual(RECOVERING)
+    expect(record.certificate).toBe('')
+  })
 })
