@@ -26,7 +26,7 @@ export interface DeskSettings {
   readonly batchMaxInFlight: number
   readonly lineMaxItems: number
   readonly buyDeadlineMs: number
-  /** Refuses a store that is not as durable as `ack` promises; asked once per era. */
+  /** Whether the store is as durable as `ack` promises; asked before every join. */
   readonly checkDurability: () => Promise<boolean>
 }
 
@@ -72,7 +72,6 @@ export class SaleDesk {
   #isJoining = false
   #onBatchesDone: (() => void) | null = null
   #heartbeatRepliedMs = Number.NEGATIVE_INFINITY
-  #era = 0
   /** Number of the reading of winners last begun. */
   #readingWinners = 0
   /** What the fleet wants this node to weigh; 0 while draining. */
@@ -394,9 +393,14 @@ export class SaleDesk {
   }
 
   async #joinOnce(): Promise<boolean> {
-    const sentMs = this.#clock.monotonicMs()
     const node = { id: this.#settings.nodeId, weight: this.#weight }
     try {
+      // A store in a new life may be less durable than the last; a join would be a promise.
+      if (!(await this.#settings.checkDurability())) {
+        this.#setState('recovering')
+        return false
+      }
+      const sentMs = this.#clock.monotonicMs()
       const reply = await this.#port.sales.join(
         this.definition.id,
         node,
@@ -408,14 +412,8 @@ export class SaleDesk {
         this.#setState(reply.outcome === 'recovering' ? 'recovering' : 'joining')
         return false
       }
-      const isNewEra = reply.version.era !== this.#era
-      if (isNewEra && !(await this.#settings.checkDurability())) {
-        this.#setState('recovering')
-        return false
-      }
       this.epoch = reply.epoch
       this.lastWriteSeq = reply.version.seq
-      this.#era = reply.version.era
       this.quota.hearJoin(reply, sentMs, this.#clock.monotonicMs())
     } catch (error) {
       this.#onTrouble('join', error)
