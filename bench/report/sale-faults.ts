@@ -25,7 +25,9 @@ export function saleFaults(count: SaleCount, expected: readonly string[]): strin
   if (buyers !== orders) faults.push(`${buyers} buyers, but ${orders} orders of one each`)
   if (won === undefined || !Number.isFinite(aborted)) faults.push('the node told no counts')
   else if (won > held || won + aborted < held) {
-    faults.push(`${held} tickets are held, but ${won} were answered 201 and ${aborted} clients went before their answer`)
+    faults.push(
+      `${held} tickets are held, but ${won} were answered 201 and ${aborted} clients went before their answer`,
+    )
   }
   for (const [outcome, times] of Object.entries(outcomes)) {
     if (times > 0 && !expected.includes(outcome)) faults.push(`${times} unexpected answers: ${outcome}`)
