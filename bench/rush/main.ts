@@ -19,14 +19,15 @@ export interface RushOptions {
 
 const SALE = 'rush'
 const FARE = 'standing'
-/** Four rushes of a second each: a buyer's record is about 100 bytes. */
+/** Of tokens, for the largest rush that one machine can make. */
 const OUTPUT_BYTES_MAX = 1 << 30
+
+const stay = (): undefined => undefined
 
 export async function runRush(options: RushOptions): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), 'farebox-rush-'))
   const farebox = (...args: string[]) => runFarebox(options.root, join(directory, 'cluster'), args)
   // k6 and `up` belong to our process group: Ctrl-C reaches them too, and `finally` takes down what is left.
-  const stay = (): undefined => undefined
   process.on('SIGINT', stay)
   process.on('SIGTERM', stay)
   try {
@@ -51,7 +52,11 @@ export async function runRush(options: RushOptions): Promise<number> {
 
 function saleFile(stock: number): string {
   return [
-    ...[`id: ${SALE}`, 'name: The rush', 'limitPerBuyer: 1', 'holdSeconds: 3600', 'fares:'],
+    `id: ${SALE}`,
+    'name: The rush',
+    'limitPerBuyer: 1',
+    'holdSeconds: 3600',
+    'fares:',
     `  - { id: ${FARE}, name: Standing, stock: ${stock}, price: { amount: 100, currency: EUR } }`,
     '',
   ].join('\n')
@@ -75,12 +80,10 @@ function runFarebox(root: string, dir: string, args: readonly string[]): Ended {
 async function runK6(options: RushOptions, directory: string, url: string, tokens: string): Promise<number | null> {
   const { buyers, stock, seconds } = options
   const environment = { URL: url, SALE, FARE, TOKENS: tokens, BUYERS: buyers, STOCK: stock, SECONDS: seconds }
-  const args = [
-    ...['run', '--quiet', '--no-usage-report', '--log-format', 'raw', '--console-output', logOf(directory)],
-    ...['--summary-export', join(directory, 'summary.json')],
-    ...Object.entries(environment).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
-    join(options.root, 'bench', 'k6', 'scenarios', 'rush.ts'),
-  ]
+  const output = ['--console-output', logOf(directory), '--summary-export', join(directory, 'summary.json')]
+  const variables = Object.entries(environment).flatMap(([name, value]) => ['--env', `${name}=${value}`])
+  const scenario = join(options.root, 'bench', 'k6', 'scenarios', 'rush.ts')
+  const args = ['run', '--quiet', '--no-usage-report', '--log-format', 'raw', ...output, ...variables, scenario]
   const child = spawn(options.k6, args, { stdio: ['ignore', 'inherit', 'inherit'] })
   const [code] = (await once(child, 'exit')) as [number | null]
   return code

@@ -9,8 +9,11 @@ const won = (buyer: string, what: string, sentMs = 10): BuyerRecord => ({
   answeredMs: sentMs + 5,
 })
 const refused = (buyer: string, answeredMs = 50): BuyerRecord => ({
-  ...{ outcome: 'refused', buyer, what: 'all_held' },
-  ...{ sentMs: answeredMs - 1, answeredMs },
+  outcome: 'refused',
+  buyer,
+  what: 'all_held',
+  sentMs: answeredMs - 1,
+  answeredMs,
 })
 const RUSH = [won('a', 'order-1'), won('b', 'order-2'), refused('c')]
 

@@ -82,7 +82,7 @@ export default function rush(): void {
   }
   while (Date.now() - startMs < GIVE_UP_AFTER_MS) {
     const sentMs = Date.now()
-    const response = http.post(url, '{"quantity":1}', params) as http.RefinedResponse<'text'>
+    const response = http.post<'text'>(url, '{"quantity":1}', params)
     const outcome = outcomeOf(response)
     if (outcome !== 'again') {
       finish(outcome, buyer, response, sentMs, startMs)
