@@ -16,6 +16,7 @@ import type { Logger } from '../runtime/logger.ts'
 import { type QuotaRules, type SaleDefinition } from '../stock/core/words.ts'
 import { type Caller, type ConfirmReply, type StockPort, StoreError } from '../stock/port.ts'
 import type { DeskMetrics } from './node-metrics.ts'
+import { orderIds, type OrderIds } from './order-id.ts'
 import type { PendingBuy } from './pending-buy.ts'
 import { type Admission, SaleQuota } from './quota/sale-quota.ts'
 
@@ -52,7 +53,7 @@ export type DeskState = 'joining' | 'selling' | 'recovering' | 'stopped'
 
 export class SaleDesk {
   readonly definition: SaleDefinition
-  readonly secret: Buffer
+  readonly orderIds: OrderIds
   readonly quota: SaleQuota<PendingBuy>
   epoch = 0
   /** seq of this node's own last change in the present era. */
@@ -88,7 +89,7 @@ export class SaleDesk {
     metrics: DeskMetrics,
   ) {
     this.definition = definition
-    this.secret = Buffer.from(definition.orderIdSecret, 'hex')
+    this.orderIds = orderIds(Buffer.from(definition.orderIdSecret, 'hex'))
     this.#weight = weight
     this.#port = port
     this.#settings = settings

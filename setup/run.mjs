@@ -25,6 +25,7 @@ const COMMANDS = {
       [bin('oxlint'), ['--type-aware']],
       [bin('prettier'), ['--check', '--log-level', 'warn', '.']],
       [bin('tsc'), ['-p', 'tsconfig.json', '--noEmit']],
+      [bin('tsc'), ['-p', join('bench', 'k6', 'tsconfig.json')]],
       [bin('vitest'), ['run', ...args]],
     ]
     for (const [program, stepArgs] of steps) {

@@ -10,11 +10,10 @@ const [port, kind] = process.argv.slice(2)
 const isRefusal = kind === 'refusal'
 const HEADERS = ['authorization', 'idempotency-key', 'x-farebox-key-made', 'x-request-id']
 const price = { amount: 100, currency: 'EUR' }
-const order = {
-  ...{ id: '0123456789abcdefghjkmnpqrs', saleId: 'bench', fareId: 'a', quantity: 1, state: 'held', reason: null },
-  ...{ createdAt: '2026-11-22T07:00:00.000Z', holdExpiresAt: '2026-11-22T07:05:00.000Z', paidAt: null },
-  ...{ unitPrice: price, total: price, serverTime: '2026-11-22T07:00:00.000Z' },
-}
+const now = '2026-11-22T07:00:00.000Z'
+const wish = { id: '0123456789abcdefghjkmnpqrs', saleId: 'bench', fareId: 'a', quantity: 1 }
+const fate = { state: 'held', reason: null, createdAt: now, holdExpiresAt: now, paidAt: null }
+const order = { ...wish, ...fate, unitPrice: price, total: price, serverTime: now }
 const title = 'All tickets of this fare are held; some may come back'
 const problem = { type: 'urn:farebox:problem:all_held', title, status: 409, code: 'all_held', detail: title }
 const status = isRefusal ? '409 Conflict' : '201 Created'

@@ -1,11 +1,11 @@
 /** Calls the confirm script directly through the stock port, with batches of a chosen size, each buyer once. */
 import type { Caller, ConfirmItem } from '../../stock/port.ts'
 import type { RedisStock } from '../../stock/redis/redis-stock.ts'
-import { orderId } from '../../node/order-id.ts'
+import { orderIds } from '../../node/order-id.ts'
 import { buyerAt, FARE, keyAt, SALE } from './requests.ts'
 import { RULES } from './site.ts'
 
-const SECRET = Buffer.from('5a'.repeat(32), 'hex')
+const orderId = orderIds(Buffer.from('5a'.repeat(32), 'hex'))
 
 export class Confirmer {
   readonly #stock: RedisStock
@@ -38,7 +38,7 @@ export class Confirmer {
 
   #item(index: number): ConfirmItem {
     const buyer = buyerAt(index)
-    const id = orderId(SECRET, SALE, buyer, keyAt(index))
+    const id = orderId(SALE, buyer, keyAt(index))
     return { orderId: id, buyer, fareId: FARE, quantity: 1, deadlineMs: Date.now() + 10_000 }
   }
 }

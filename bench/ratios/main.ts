@@ -187,14 +187,15 @@ async function sameAnswers(plan: Plan): Promise<Verdict> {
   )
 }
 
-function describe({ pairs, seconds, connections, only }: RatioOptions) {
-  const run = (program: string, ...args: string[]): string => {
-    try {
-      return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
-    } catch {
-      return 'unknown'
-    }
+function run(program: string, ...args: string[]): string {
+  try {
+    return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+  } catch {
+    return 'unknown'
   }
+}
+
+function describe({ pairs, seconds, connections, only }: RatioOptions) {
   return {
     at: new Date().toISOString(),
     commit: run('git', 'rev-parse', 'HEAD') + (run('git', 'status', '--porcelain') === '' ? '' : ' (changed)'),

@@ -83,8 +83,11 @@ export function exitCode(verdicts: readonly Verdict[], isStrict: boolean): numbe
   return isStrict && verdicts.some(({ verdict }) => verdict === 'NOT REACHED') ? 1 : 0
 }
 
+function shown(value: number | null): string {
+  return value === null ? '-' : value.toPrecision(3)
+}
+
 export function verdictLines(verdicts: readonly Verdict[]): string[] {
-  const shown = (value: number | null): string => (value === null ? '-' : value.toPrecision(3))
   return verdicts.flatMap(({ name, verdict, value, lowest, bar, faults }) => [
     `${verdict.padEnd(11)}  ${shown(value).padStart(8)}  ${(lowest === null ? '' : `lowest ${shown(lowest)}`).padEnd(13)}  ${bar.padEnd(8)}  ${name}`,
     ...faults.map((fault) => `             ${fault}`),

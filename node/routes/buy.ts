@@ -16,7 +16,6 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Random } from '../../runtime/random.ts'
 import type { ItemStatus } from '../../stock/core/status.ts'
 import type { BuyOutcome, NodeMetrics } from '../node-metrics.ts'
-import { orderId } from '../order-id.ts'
 import { type BuyAnswer, PendingBuy } from '../pending-buy.ts'
 import type { SaleDesk } from '../sale-desk.ts'
 
@@ -100,8 +99,8 @@ function buy(parts: BuyRouteParts, exchange: Exchange): void {
   const { buyer } = identity
   const isKeyMade = exchange.note !== null || exchange.headers[KEY_MADE] === '1'
   const mayRepeat = !isKeyMade && identity.outcome === 'known'
-  const wish = { buyer, fareId, quantity: body.quantity, mayRepeat }
-  const pending = new PendingBuy(wish, orderId(desk.secret, saleId, buyer, key), parts.clock.monotonicMs(), (answer) =>
+  const wish = { buyer, fareId, quantity: body.quantity, mayRepeat, key, saleId, orderIds: desk.orderIds }
+  const pending = new PendingBuy(wish, parts.clock.monotonicMs(), (answer) =>
     respond(parts, exchange, desk, pending, answer),
   )
   exchange.onAbort = () => desk.abandon(pending)
