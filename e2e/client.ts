@@ -4,6 +4,7 @@
  */
 import http from 'node:http'
 import type { IncomingHttpHeaders } from 'node:http'
+import { systemClock } from '../runtime/clock.ts'
 import { pause } from './wait.ts'
 
 export interface Reply {
@@ -105,7 +106,7 @@ export async function buyOnce(wish: Wish, target: string, agent?: http.Agent): P
     target,
     invokedMs,
     completedMs: performance.now(),
-    completedAtMs: Date.now(),
+    completedAtMs: systemClock.nowMs(),
     status: reply.status,
     code: typeof value['code'] === 'string' ? value['code'] : null,
     orderId: isOrder && typeof value['id'] === 'string' ? value['id'] : null,

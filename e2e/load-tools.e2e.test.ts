@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { parseAccessLog, sharesOf } from './access-log.ts'
 import type { LogLine } from './access-log.ts'
 import { Cluster, runProgram, saleText } from './cluster.ts'
+import { say } from './rush.ts'
 import { until } from './wait.ts'
 
 const STOCK = 10_000
@@ -66,7 +67,7 @@ it('ab, hey and wrk together hear exactly 10,000 times 201', async () => {
     return all.filter(({ status }) => status === 201).length === STOCK && answered.length >= 1000 && all
   })
   expect(new Set(lines.map(({ status }) => status))).toEqual(new Set([201, 409, ...cut(lines)]))
-  console.log(`201 by ab ${byAb}, hey ${byHey.yes}, wrk ${byWrk}; ${lines.length} requests in the access log`)
+  say(`201 by ab ${byAb}, hey ${byHey.yes}, wrk ${byWrk}; ${lines.length} requests in the access log`)
 })
 
 /** What wrk left unanswered when its time was up: nginx writes 499. */
@@ -79,7 +80,7 @@ function cut(lines: readonly LogLine[]): number[] {
 it('traffic was split 10/20/30/40 within one point', () => {
   const shares = sharesOf(buys())
   const found = cluster.view.nodes.map((node) => shares.get(new URL(node.url).host) ?? 0)
-  console.log(`split ${found.map((share) => share.toFixed(2)).join(' / ')} %`)
+  say(`split ${found.map((share) => share.toFixed(2)).join(' / ')} %`)
   for (const [index, weight] of WEIGHTS.entries()) expect(Math.abs((found[index] ?? 0) - weight * 10)).toBeLessThan(1)
 })
 

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { buyOnce, Rush } from './client.ts'
 import type { Attempt, Purchase } from './client.ts'
 import { Cluster, saleText, untilGone } from './cluster.ts'
-import { wishOf } from './rush.ts'
+import { say, wishOf } from './rush.ts'
 import type { Buyer } from './rush.ts'
 import { dumpSale, restoreSale, withStore } from './store.ts'
 import { until } from './wait.ts'
@@ -49,7 +49,7 @@ async function expectNoSale(): Promise<void> {
   const status = await cluster.read<Status>('status')
   expect(status).toMatchObject({ ok: false, sales: [{ recovering: true }] })
   expect(status.sales[0]?.missing.join('\n')).toMatch(/the store is at era \d+ seq \d+, behind (the mark|node)/)
-  console.log(`missing: ${status.sales[0]?.missing.join('; ')}`)
+  say(`missing: ${status.sales[0]?.missing.join('; ')}`)
 }
 
 async function askEveryNode(): Promise<Attempt[]> {

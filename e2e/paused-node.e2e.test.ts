@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Rush } from './client.ts'
 import { Cluster, saleText } from './cluster.ts'
 import type { FleetNode } from './cluster.ts'
-import { judge, TROUBLED, whileBusy, wishOf } from './rush.ts'
+import { judge, say, TROUBLED, whileBusy, wishOf } from './rush.ts'
 import { pause, until } from './wait.ts'
 
 const STOCK = 6000
@@ -51,8 +51,8 @@ it('is fenced, joins anew, leaves no ghost holds and loses nothing', async () =>
   expect(own.sold).toBe(200)
   const rest = await new Rush(wishes.slice(4200), { target }).run()
 
-  console.log(`stopped at ${soldPercent.toFixed(1)} % with ${underWay} tickets under way`)
-  console.log(`epoch ${before.epoch}, then ${after.epoch}`)
+  say(`stopped at ${soldPercent.toFixed(1)} % with ${underWay} tickets under way`)
+  say(`epoch ${before.epoch}, then ${after.epoch}`)
   const history = [...first, ...byItself, ...rest]
-  await judge(cluster, history, { stock: { seat: STOCK }, limit: 2, answers: TROUBLED })
+  expect(await judge(cluster, history, { stock: { seat: STOCK }, limit: 2, answers: TROUBLED })).toEqual([])
 })

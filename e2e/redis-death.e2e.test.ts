@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { jsonOf, request, Rush } from './client.ts'
 import { Cluster, saleText, untilGone } from './cluster.ts'
-import { forEach, inFlightOf, judge, TROUBLED, wishOf } from './rush.ts'
+import { forEach, inFlightOf, judge, say, TROUBLED, wishOf } from './rush.ts'
 import { until } from './wait.ts'
 
 const STOCK = 8000
@@ -54,8 +54,8 @@ it('the sale goes on by itself, exact, and no acknowledged order is lost', async
     if (reply.status !== 200 || jsonOf(reply)['id'] !== orderId) lost.push(`${orderId}: ${reply.status}`)
   })
   expect(lost).toEqual([])
-  console.log(`killed at ${soldPercent.toFixed(1)} % with ${underWay} tickets under way`)
-  console.log(`sold again after ${Math.round(goesOnAfterMs)} ms; ${acknowledged.length} orders from before are there`)
+  say(`killed at ${soldPercent.toFixed(1)} % with ${underWay} tickets under way`)
+  say(`sold again after ${Math.round(goesOnAfterMs)} ms; ${acknowledged.length} orders from before are there`)
   expect(acknowledged.length).toBeGreaterThanOrEqual(STOCK / 10)
-  await judge(cluster, history, { stock: { seat: STOCK }, limit: 2, answers: TROUBLED })
+  expect(await judge(cluster, history, { stock: { seat: STOCK }, limit: 2, answers: TROUBLED })).toEqual([])
 })

@@ -4,7 +4,7 @@ import { allEnded, auditAgrees, exactSale, oneOrderPerKey, onlyAnswers, tally, w
 import { buyOnce } from './client.ts'
 import type { Attempt, History, Wish } from './client.ts'
 import { Cluster, saleText } from './cluster.ts'
-import { forEach, wishOf } from './rush.ts'
+import { forEach, say, wishOf } from './rush.ts'
 
 const STOCK = 150
 const BUYERS = 200
@@ -65,7 +65,7 @@ it.each([
 
 it('one order each, the same id each time', async () => {
   const all = history()
-  console.log(`heard ${JSON.stringify(tally(all))}`)
+  say(`heard ${JSON.stringify(tally(all))}`)
   expect([
     ...exactSale(all, { seat: STOCK }),
     ...withinLimit(all, 1),
