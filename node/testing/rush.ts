@@ -123,7 +123,8 @@ export async function startRush(options: RushOptions): Promise<Rush> {
       let answers = 0
       const sentMs = nowMs()
       const orderId = `${buyer}/${key}`
-      const pending = new PendingBuy({ buyer, fareId: FARE, quantity, mayRepeat }, orderId, sentMs, (answer) => {
+      const asked = { buyer, fareId: FARE, quantity, mayRepeat, saleId: definition.id, key, orderIds: () => orderId }
+      const pending = new PendingBuy(asked, sentMs, (answer) => {
         answers += 1
         if (answers > 1) faults.push(`${orderId} was answered ${answers} times`)
         if (nowMs() - sentMs > ANSWER_WITHIN_MS) faults.push(`${orderId} was answered after ${nowMs() - sentMs} ms`)
