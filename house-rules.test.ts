@@ -53,8 +53,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   loadbalancer: ['loadbalancer', 'runtime', 'stock/core'],
   'loadbalancer/render': ['loadbalancer/render', 'loadbalancer/problems', 'stock/core', 'runtime/assert'],
-  bench: ['bench', 'runtime', 'stock', 'http', 'config', 'npm:uWebSockets.js', 'npm:ioredis'],
-  e2e: ['e2e', 'runtime', 'http/schemas', 'npm:ioredis', 'npm:typebox'],
+  bench: ['bench', 'node/order-id', 'runtime', 'stock', 'http', 'config', 'npm:uWebSockets.js', 'npm:ioredis'],
+  e2e: ['e2e', 'runtime', 'http/schemas', 'npm:ioredis', 'npm:typebox', 'npm:vitest'],
 }
 
 const PURE = ['stock/core', 'node/quota', 'coordinator/plan', 'loadbalancer/render']
@@ -93,10 +93,10 @@ const BANS: readonly Ban[] = [
   {
     what: /\bDate\.now\(/,
     instead: 'a Clock of runtime/clock',
-    except: ['runtime/clock', 'coordinator/cli', 'bench'],
+    except: ['runtime/clock', 'coordinator/cli', 'bench', 'e2e'],
     inTests: false,
   },
-  { what: /\bconsole\./, instead: 'the logger, or stdout of the CLI', except: ['bench'], inTests: false },
+  { what: /\bconsole\./, instead: 'the logger, or stdout of the CLI', except: ['bench', 'e2e'], inTests: false },
   {
     what: /\bprocess\.exit\(/,
     instead: 'LifeCycle, or an exit code',

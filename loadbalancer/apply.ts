@@ -8,13 +8,14 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
-import http from 'node:http'
 import { dirname } from 'node:path'
 import { readIfThere, takeLock, writeAtomically } from './atomic-file.ts'
+import { keepClients, letClientsGo, sweepFlags } from './closing.ts'
 import { childrenOf, commandLine, hasOpen, identify, isAlive, signalProcess } from './process-identity.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import { comparePlans, configPath, EDGE_DIRECTORIES, FIRST_PLAN, render } from './render.ts'
 import type { PlanVersion, Topology } from './render.ts'
+import { readStatus, servedVersion, serves } from './status.ts'
 import { waitFor } from './wait.ts'
 
 export class ApplyError extends Error {
@@ -45,7 +46,7 @@ export interface Applied {
 
 export type ApplyResult =
   | { readonly outcome: 'applied'; readonly version: PlanVersion; readonly reloaded: boolean }
-  /** The plan says what nginx does already: no reload, because each one costs idle clients their connections. */
+  /** The plan says what nginx does already: no reload, because each one costs clients their connections. */
   | { readonly outcome: 'unchanged'; readonly version: PlanVersion }
   | { readonly outcome: 'stale'; readonly version: PlanVersion; readonly newest: PlanVersion }
 
@@ -66,15 +67,25 @@ export async function applyPlan(topology: Topology, options: ApplyOptions = {}):
   try {
     const newest = readApplied(dir)
     const hash = hashOf(topology)
-    const running = findNginx(dir)
-    if (newest && isStale(newest, topology.version, hash, running !== null)) {
+    const master = findNginx(dir)
+    const served = master && newest && (await servedVersion(newest.statusPort))
+    sweepFlags(dir, served)
+    if (newest && isStale(newest, topology.version, hash, master !== null)) {
       return { outcome: 'stale', version: topology.version, newest: newest.version }
     }
-    if (newest && newest.hash === hash && running && (await serves(newest.statusPort, newest.textVersion))) {
+    if (newest && newest.hash === hash && served && comparePlans(served, newest.textVersion) === 0) {
       writeApplied(dir, { ...newest, version: topology.version })
       return { outcome: 'unchanged', version: topology.version }
     }
-    return await replace(topology, hash, running, options)
+    const text = candidate(topology, options)
+    if (newest && served) await letClientsGo(dir, served, newest.statusPort)
+    try {
+      await replace(topology, text, master, options)
+    } catch (error) {
+      if (served) keepClients(dir, served)
+      throw error
+    }
+    return { outcome: 'applied', version: topology.version, reloaded: master !== null }
   } finally {
     release()
   }
@@ -86,22 +97,27 @@ function isStale(newest: Applied, version: PlanVersion, hash: string, running: b
   return order < 0 || (order === 0 && hash !== newest.hash && running)
 }
 
-async function replace(
-  topology: Topology,
-  hash: string,
-  running: ProcessIdentity | null,
-  options: ApplyOptions,
-): Promise<ApplyResult> {
-  const { dir, version, statusPort } = topology
+/** The plan's text, which nginx has found good. */
+function candidate(topology: Topology, options: ApplyOptions): string {
+  const { dir } = topology
   for (const name of EDGE_DIRECTORIES) mkdirSync(`${dir}/${name}`, { recursive: true })
   const text = render(topology)
-  const candidate = `${configPath(dir)}.next`
-  writeAtomically(candidate, text)
-  testConfig(dir, candidate, options)
-  writeApplied(dir, { version, textVersion: version, hash, statusPort })
+  const path = `${configPath(dir)}.next`
+  writeAtomically(path, text)
+  testConfig(dir, path, options)
+  return text
+}
+
+async function replace(
+  topology: Topology,
+  text: string,
+  master: ProcessIdentity | null,
+  options: ApplyOptions,
+): Promise<void> {
+  const { dir, version, statusPort } = topology
+  writeApplied(dir, { version, textVersion: version, hash: hashOf(topology), statusPort })
   writeAtomically(configPath(dir), text)
-  if (running) await reload(topology, running, options.deadlineMs ?? DEADLINE_MS)
-  return { outcome: 'applied', version, reloaded: running !== null }
+  if (master) await reload(topology, master, options.deadlineMs ?? DEADLINE_MS)
 }
 
 /** Starts nginx on the plan last applied. Its pid is that of the master, which is our child and no daemon. */
@@ -119,6 +135,7 @@ async function startLocked(dir: string, options: ApplyOptions): Promise<ProcessI
   const applied = readApplied(dir)
   if (!applied) throw new ApplyError('not_started', `no plan was applied in ${dir}`)
   await endOrphans(dir)
+  sweepFlags(dir, null)
   mkdirSync(dirname(logPath(dir)), { recursive: true })
   const log = openSync(`${dir}/error.log`, 'a')
   const child = spawn(program(options), nginxArguments(dir, configPath(dir)), {
@@ -188,17 +205,6 @@ export function findNginx(dir: string): ProcessIdentity | null {
   return commandLine(pid)?.includes(configPath(dir)) ? identify(pid) : null
 }
 
-/** What the running nginx says its plan is; null when nothing answers. */
-export async function servedVersion(statusPort: number): Promise<PlanVersion | null> {
-  const status = await readStatus(statusPort)
-  return status && { era: status.era, seq: status.seq }
-}
-
-async function serves(statusPort: number, version: PlanVersion): Promise<boolean> {
-  const served = await servedVersion(statusPort)
-  return served !== null && comparePlans(served, version) === 0
-}
-
 async function reload(topology: Topology, master: ProcessIdentity, deadlineMs: number): Promise<void> {
   const oldWorkers = childrenOf(master.pid)
   signalProcess(master, 'SIGHUP')
@@ -239,30 +245,6 @@ function nginxArguments(dir: string, config: string): string[] {
 
 function program(options: ApplyOptions): string {
   return options.program ?? 'nginx'
-}
-
-interface Status extends PlanVersion {
-  readonly workerPid: number
-}
-
-function readStatus(port: number): Promise<Status | null> {
-  return new Promise((resolve) => {
-    const request = http.get({ host: '127.0.0.1', port, path: '/version', agent: false, timeout: 1000 }, (response) => {
-      let text = ''
-      response.setEncoding('utf8')
-      response.on('data', (chunk: string) => (text += chunk))
-      response.on('error', () => resolve(null))
-      response.on('end', () => {
-        try {
-          resolve(JSON.parse(text) as Status)
-        } catch {
-          resolve(null)
-        }
-      })
-    })
-    request.on('timeout', () => request.destroy())
-    request.on('error', () => resolve(null))
-  })
 }
 
 async function lock(dir: string, deadlineMs: number): Promise<() => void> {

@@ -21,16 +21,16 @@ export interface Upstream extends UpstreamNode {
   readonly server: http.Server
 }
 
-type Answer = (seen: Seen, response: http.ServerResponse) => void
+type Handler = (seen: Seen, response: http.ServerResponse) => void
 
-const OK: Answer = (seen, response) => {
+const OK: Handler = (seen, response) => {
   const key = seen.headers['idempotency-key']
   if (typeof key === 'string') response.setHeader('Idempotency-Key', key)
   response.setHeader('X-Request-Id', String(seen.headers['x-request-id']))
   response.end('{"ok":true}')
 }
 
-export async function startUpstream(id: string, weight: number, answer: Answer = OK): Promise<Upstream> {
+export async function startUpstream(id: string, weight: number, answer: Handler = OK): Promise<Upstream> {
   const seen: Seen[] = []
   const server = http.createServer({ keepAliveTimeout: 10_000 }, (request, response) => {
     upstream.count++
@@ -75,6 +75,28 @@ export async function edgeTopology(nodes: readonly UpstreamNode[], changes: Part
     limits: EDGE_DEFAULTS,
     ...changes,
   }
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: http.IncomingHttpHeaders
+  readonly text: string
+}
+
+/** One request over loopback. Rejects when the connection ends without an answer. */
+export function call(port: number, options: http.RequestOptions & { body?: string } = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const { body, ...rest } = options
+    const request = http.request({ host: '127.0.0.1', port, ...rest }, (response) => {
+      let text = ''
+      response.setEncoding('utf8')
+      response.on('data', (chunk: string) => (text += chunk))
+      response.on('error', reject)
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }))
+    })
+    request.on('error', reject)
+    request.end(body)
+  })
 }
 
 function portOf(server: http.Server): number {

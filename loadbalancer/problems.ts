@@ -3,6 +3,9 @@
  * section 5). A buyer must not have to know who refused.
  */
 
+/** No path of Farebox begins like this: locations that only nginx itself goes to. */
+export const INTERNAL_PREFIX = '/farebox-internal/'
+
 export interface EdgeProblem {
   /**
    * Location in the rendered text. Named (`@…`) where the request was read; an internal path where its first line may
@@ -30,7 +33,7 @@ export const EDGE_RULES: readonly EdgeRule[] = [
   {
     caught: [400, 501, 505],
     problem: {
-      location: '/farebox-error/malformed',
+      location: `${INTERNAL_PREFIX}malformed`,
       status: 400,
       code: 'malformed',
       title: 'The request cannot be read',
@@ -78,7 +81,7 @@ export const EDGE_RULES: readonly EdgeRule[] = [
   {
     caught: [414, 494],
     problem: {
-      location: '/farebox-error/headers_too_large',
+      location: `${INTERNAL_PREFIX}headers_too_large`,
       status: 431,
       code: 'headers_too_large',
       title: 'The request headers are too large',

@@ -7,11 +7,13 @@
  * - uWebSockets.js closes idle connections after 10 s, so nginx lets go of them after 8.
  * - Nodes stall on more than 100 headers, so only those headers that nodes read are passed on, each by name.
  * - nginx's own errors look like everybody's errors (`problems.ts`).
+ * - A reload costs no request: while a plan's closing flag exists, every answer tells its client to close
+ *   (`closing.ts`).
  * - Its own directory holds everything it writes, so that any user can run it beside the system's nginx.
  */
 import { compareVersions, VERSION_ZERO } from '../stock/core/words.ts'
 import type { Version } from '../stock/core/words.ts'
-import { EDGE_RULES, RETRY_BASE_MS, RETRY_BUCKETS_MS, TROUBLE } from './problems.ts'
+import { EDGE_RULES, INTERNAL_PREFIX, RETRY_BASE_MS, RETRY_BUCKETS_MS, TROUBLE } from './problems.ts'
 import type { EdgeProblem } from './problems.ts'
 
 export interface UpstreamNode {
@@ -72,6 +74,15 @@ export function configPath(dir: string): string {
   return `${dir}/nginx.conf`
 }
 
+/** While this file exists, workers that run on this plan end each connection with its next answer. */
+export function closingFlagPath(dir: string, { era, seq }: PlanVersion): string {
+  return `${dir}/${CLOSING_FLAG_PREFIX}${era}.${seq}`
+}
+export const CLOSING_FLAG_PREFIX = 'closing-'
+
+/** A worker of an old plan is gone after this time. */
+export const WORKER_SHUTDOWN_TIMEOUT_MS = 30_000
+
 /** Directories that must exist before nginx starts, relative to the topology's directory. */
 export const EDGE_DIRECTORIES: readonly string[] = ['temp']
 
@@ -127,7 +138,7 @@ function main({ dir, user, limits }: Topology): string[] {
     `worker_processes ${limits.workers};`,
     `worker_rlimit_nofile ${limits.connectionsPerWorker * 2 + 1024};`,
     '# A worker of an old configuration lets requests end, but not for ever.',
-    'worker_shutdown_timeout 30s;',
+    `worker_shutdown_timeout ${WORKER_SHUTDOWN_TIMEOUT_MS}ms;`,
     `pid "${dir}/nginx.pid";`,
     `error_log "${dir}/error.log" warn;`,
     `events { worker_connections ${limits.connectionsPerWorker}; }`,
@@ -193,6 +204,8 @@ function maps(): string[] {
       (name) =>
         `map $farebox_buy $farebox_trouble_${name} { 1 "${TROUBLE.buy[name]}"; default "${TROUBLE.other[name]}"; }`,
     ),
+    '# What nodes answer to, for the refusals that nginx makes by itself.',
+    `map $uri $farebox_allow { "~^${BUY_PATH}$" POST; "~^/api/" GET; default "GET, HEAD"; }`,
     ...retryBuckets(),
   ]
 }
@@ -241,7 +254,7 @@ function statusServer({ statusPort, version }: Topology): string[] {
 function server(topology: Topology): string[] {
   const { listen, webDir, live, nodes } = topology
   const toNodes = (lines: readonly string[] = []) =>
-    nodes.length === 0 ? ['return 503;'] : [...lines, 'proxy_pass http://farebox_nodes;']
+    nodes.length === 0 ? ['return 503;'] : [...lines, 'proxy_pass http://farebox_nodes$request_uri;']
   return [
     'server {',
     ...indent([
@@ -250,6 +263,7 @@ function server(topology: Topology): string[] {
       'add_header X-Request-Id $request_id always;',
       ...EDGE_RULES.map(({ caught, problem }) => `error_page ${caught.join(' ')} = ${problem.location};`),
       ...proxying(topology),
+      ...closing(topology),
       ...location('= /api/sales', toNodes()),
       ...location('/api/sales/', [...toNodes(), ...location(`~ ^${BUY_PATH}$`, toNodes([...passed(BUY_HEADERS)]))]),
       ...location('= /api/orders', toNodes([...READ_ONLY])),
@@ -261,6 +275,29 @@ function server(topology: Topology): string[] {
       ...EDGE_RULES.flatMap(({ problem }) => problemLocation(problem)),
     ]),
     '}',
+  ]
+}
+
+/**
+ * nginx decides whether a connection stays when it looks for the request's location, and what one location decided
+ * against stays decided. So under the flag a request takes a turn through a location without keep-alive and then
+ * goes where it always goes. The turn makes the URI an internal one, for which `proxy_pass` without `$request_uri`
+ * would send another spelling, and internal locations would open: requests for those take no turn.
+ */
+function closing({ dir, version }: Topology): string[] {
+  return [
+    '# Before a reload every answer says `Connection: close`, since the worker would close without a word.',
+    `if (-f "${closingFlagPath(dir, version)}") {`,
+    '  set $farebox_uri $uri;',
+    `  rewrite ^(?!${INTERNAL_PREFIX}) ${INTERNAL_PREFIX}closing last;`,
+    '}',
+    ...location(`= ${INTERNAL_PREFIX}closing`, [
+      'internal;',
+      'keepalive_timeout 0;',
+      '# The real location refuses, with the real URI to say so.',
+      'client_max_body_size 0;',
+      'rewrite ^ $farebox_uri last;',
+    ]),
   ]
 }
 
@@ -304,6 +341,7 @@ function proxying({ limits }: Topology): string[] {
     'proxy_pass_request_headers off;',
     ...passed(CALL_HEADERS),
     'proxy_hide_header X-Request-Id;',
+    'proxy_hide_header uWebSockets;',
     `proxy_connect_timeout ${limits.connectTimeoutMs}ms;`,
     `proxy_read_timeout ${limits.readTimeoutMs}ms;`,
     `proxy_send_timeout ${limits.readTimeoutMs}ms;`,
@@ -329,6 +367,7 @@ function problemLocation(problem: EdgeProblem): string[] {
     'add_header X-Request-Id $request_id always;',
     'add_header Cache-Control no-store always;',
     ...(retry ? ['add_header Retry-After $farebox_retry_s always;'] : []),
+    ...(status === 405 ? ['add_header Allow $farebox_allow always;'] : []),
     ...(returnsKey ? ['add_header Idempotency-Key $farebox_key_returned always;'] : []),
     `return ${status} '${body}';`,
   ])

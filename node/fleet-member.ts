@@ -29,6 +29,8 @@ export class FleetMember {
   readonly #self: Self
   #isJoined = false
   #isBusy = false
+  /** Declared dead while it drains, a node does not come back as live. */
+  #isLeaving = false
 
   constructor(fleet: FleetStore, logger: Logger, self: Self) {
     this.#fleet = fleet
@@ -45,7 +47,7 @@ export class FleetMember {
     if (this.#isBusy) return null
     this.#isBusy = true
     try {
-      if (!this.#isJoined && !(await this.#join())) return null
+      if (!this.#isJoined && (this.#isLeaving || !(await this.#join()))) return null
       const reply = await this.#fleet.heartbeat({ id: this.#self.id, epoch: this.epoch })
       if (reply.outcome !== 'alive') {
         this.#isJoined = false
@@ -64,6 +66,7 @@ export class FleetMember {
 
   /** Says what this node itself is about to do. */
   async announce(state: 'draining' | 'drained'): Promise<void> {
+    this.#isLeaving = true
     await this.#fleet.setNodes(null, [{ id: this.#self.id, expectedEpoch: this.epoch, state }])
     this.state = state
   }

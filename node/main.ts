@@ -108,9 +108,10 @@ function buyersServer(
     systemRandom,
   )
   const { desks } = node
+  const knowsSales = (): boolean => node.knowsSales
   return new HttpServer(options, [
-    buyRoute({ desks, identifier, clock: systemClock, random: systemRandom, metrics, buyDeadlineMs }),
-    ...salesRoutes(desks, systemClock),
+    buyRoute({ desks, knowsSales, identifier, clock: systemClock, random: systemRandom, metrics, buyDeadlineMs }),
+    ...salesRoutes(desks, knowsSales, systemClock),
     ...ordersRoutes({ desks, sales: stock.sales, identifier, clock: systemClock }),
   ])
 }

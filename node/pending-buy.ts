@@ -1,6 +1,7 @@
 /** One buy call from admission to answer. */
 import { type DeadlineQueue, type Timed } from '../http/deadlines.ts'
 import type { ConfirmVerdict } from '../stock/port.ts'
+import type { OrderIds } from './order-id.ts'
 import type { Refusal, Wish } from './quota/sale-quota.ts'
 
 export type BuyAnswer =
@@ -10,8 +11,13 @@ export type BuyAnswer =
   | { readonly by: 'memory'; readonly refusal: Refusal }
   | { readonly by: 'trouble'; readonly code: 'busy' | 'recovering' | 'outcome_unknown' }
 
+export interface AskedBuy extends Pick<Wish, 'buyer' | 'fareId' | 'quantity' | 'mayRepeat'> {
+  readonly saleId: string
+  readonly key: string
+  readonly orderIds: OrderIds
+}
+
 export class PendingBuy implements Wish, Timed {
-  readonly orderId: string
   readonly buyer: string
   readonly fareId: string
   readonly quantity: number
@@ -32,21 +38,24 @@ export class PendingBuy implements Wish, Timed {
   /** Set by the desk that takes it. */
   onDue: ((buy: PendingBuy) => void) | null = null
 
+  readonly #asked: AskedBuy
   readonly #respond: (answer: BuyAnswer) => void
+  #orderId: string | null = null
 
-  constructor(
-    wish: Pick<Wish, 'buyer' | 'fareId' | 'quantity' | 'mayRepeat'>,
-    orderId: string,
-    arrivedMs: number,
-    respond: (answer: BuyAnswer) => void,
-  ) {
+  constructor(wish: AskedBuy, arrivedMs: number, respond: (answer: BuyAnswer) => void) {
+    this.#asked = wish
     this.buyer = wish.buyer
     this.fareId = wish.fareId
     this.quantity = wish.quantity
     this.mayRepeat = wish.mayRepeat
-    this.orderId = orderId
     this.arrivedMs = arrivedMs
     this.#respond = respond
+  }
+
+  /** Reckoned when it is first needed: a refusal from memory needs none. */
+  get orderId(): string {
+    const { saleId, buyer, key, orderIds } = this.#asked
+    return (this.#orderId ??= orderIds(saleId, buyer, key))
   }
 
   /** Answers once; later answers are dropped. */

@@ -10,12 +10,13 @@
  * trouble at its deadline. Every deduction is given back when its wish has left this node's hands.
  */
 import { DeadlineQueue } from '../http/deadlines.ts'
-import { assertStock } from '../runtime/assert.ts'
+import { assertStock, StockLawError } from '../runtime/assert.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { type QuotaRules, type SaleDefinition } from '../stock/core/words.ts'
 import { type Caller, type ConfirmReply, type StockPort, StoreError } from '../stock/port.ts'
 import type { DeskMetrics } from './node-metrics.ts'
+import { orderIds, type OrderIds } from './order-id.ts'
 import type { PendingBuy } from './pending-buy.ts'
 import { type Admission, SaleQuota } from './quota/sale-quota.ts'
 
@@ -26,7 +27,7 @@ export interface DeskSettings {
   readonly batchMaxInFlight: number
   readonly lineMaxItems: number
   readonly buyDeadlineMs: number
-  /** Refuses a store that is not as durable as `ack` promises; asked once per era. */
+  /** Whether the store is as durable as `ack` promises; asked before every join. */
   readonly checkDurability: () => Promise<boolean>
 }
 
@@ -37,6 +38,8 @@ type WinnersPage = Awaited<ReturnType<StockPort['sales']['scanBuyers']>>
 const REJOIN_DELAY_MS = 50
 /** Most wishes at a time that ask the store without a deduction. */
 const ASKING_MAX = 1000
+/** Most wishes that wait to be sent: with the store away they may be as many as the allowance, without end. */
+const QUEUE_MAX = 10_000
 /** Most events that one heartbeat reads. */
 const WINNERS_PER_HEARTBEAT = 64
 
@@ -50,7 +53,7 @@ export type DeskState = 'joining' | 'selling' | 'recovering' | 'stopped'
 
 export class SaleDesk {
   readonly definition: SaleDefinition
-  readonly secret: Buffer
+  readonly orderIds: OrderIds
   readonly quota: SaleQuota<PendingBuy>
   epoch = 0
   /** seq of this node's own last change in the present era. */
@@ -70,7 +73,6 @@ export class SaleDesk {
   #isJoining = false
   #onBatchesDone: (() => void) | null = null
   #heartbeatRepliedMs = Number.NEGATIVE_INFINITY
-  #era = 0
   /** Number of the reading of winners last begun. */
   #readingWinners = 0
   /** What the fleet wants this node to weigh; 0 while draining. */
@@ -87,7 +89,7 @@ export class SaleDesk {
     metrics: DeskMetrics,
   ) {
     this.definition = definition
-    this.secret = Buffer.from(definition.orderIdSecret, 'hex')
+    this.orderIds = orderIds(Buffer.from(definition.orderIdSecret, 'hex'))
     this.#weight = weight
     this.#port = port
     this.#settings = settings
@@ -226,6 +228,11 @@ export class SaleDesk {
   #place(buy: PendingBuy, admission: Admission): void {
     switch (admission.to) {
       case 'store':
+        if (this.#queue.length >= QUEUE_MAX) {
+          this.quota.release(buy)
+          buy.answer({ by: 'trouble', code: 'busy' })
+          break
+        }
         this.#queue.push(buy)
         this.#scheduleFlush()
         break
@@ -257,6 +264,8 @@ export class SaleDesk {
       this.#queue = this.#queue.length > taken.length ? this.#queue.slice(taken.length) : []
       const batch = taken.filter((buy) => this.#isStillWanted(buy))
       if (batch.length > 0) void this.#confirm(batch)
+      // What the dead gave back is for those in line; no reply will come to wake them.
+      else this.#wake()
     }
   }
 
@@ -350,6 +359,8 @@ export class SaleDesk {
   }
 
   #onTrouble(call: string, error: unknown): void {
+    // Not the store's trouble: whoever owns the process stops it.
+    if (error instanceof StockLawError) throw error
     this.#metrics.storeErrors.value += 1
     if (error instanceof StoreError) {
       this.#logger.warn({ call, code: error.code, outcome: error.outcome, reason: error.message }, 'store trouble')
@@ -383,9 +394,14 @@ export class SaleDesk {
   }
 
   async #joinOnce(): Promise<boolean> {
-    const sentMs = this.#clock.monotonicMs()
     const node = { id: this.#settings.nodeId, weight: this.#weight }
     try {
+      // A store in a new life may be less durable than the last; a join would be a promise.
+      if (!(await this.#settings.checkDurability())) {
+        this.#setState('recovering')
+        return false
+      }
+      const sentMs = this.#clock.monotonicMs()
       const reply = await this.#port.sales.join(
         this.definition.id,
         node,
@@ -397,14 +413,8 @@ export class SaleDesk {
         this.#setState(reply.outcome === 'recovering' ? 'recovering' : 'joining')
         return false
       }
-      const isNewEra = reply.version.era !== this.#era
-      if (isNewEra && !(await this.#settings.checkDurability())) {
-        this.#setState('recovering')
-        return false
-      }
       this.epoch = reply.epoch
       this.lastWriteSeq = reply.version.seq
-      this.#era = reply.version.era
       this.quota.hearJoin(reply, sentMs, this.#clock.monotonicMs())
     } catch (error) {
       this.#onTrouble('join', error)

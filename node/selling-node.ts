@@ -37,6 +37,9 @@ export class SellingNode {
     return this.#isReady && this.member?.isJoined === true
   }
 
+  /** Whether a sale that has no desk here is no sale: the fleet was heard, and each sale that it named has a desk. */
+  knowsSales = false
+
   /** `self` is known once the ports are open. */
   start(self: Self): void {
     this.member = new FleetMember(this.#options.port.fleet, this.#options.logger, self)
@@ -67,6 +70,7 @@ export class SellingNode {
     this.#weight = news.state === 'live' ? news.weight : 0
     for (const desk of this.desks.values()) desk.setWeight(this.#weight)
     await this.#openDesks(news.saleIds)
+    this.knowsSales = news.saleIds.every((saleId) => this.desks.has(saleId))
     this.#isReady = [...this.desks.values()].every((desk) => desk.state !== 'joining')
   }
 

@@ -20,7 +20,8 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const ASSETS = ['.lua', '.yaml', '.sql']
-const SKIPPED = new Set(['node_modules', 'dist', 'web', 'bench', 'docs', 'setup', 'bin', 'e2e'])
+/** By path from the root; `bench/k6` is stripped of its types by k6 itself. */
+const SKIPPED = new Set(['node_modules', 'dist', 'web', 'bench/k6', 'bench/results', 'docs', 'setup', 'bin', 'e2e'])
 
 /** Every file that goes into dist/, relative to the root, sorted. @param {string} root @returns {string[]} */
 export function sourceFiles(root) {
@@ -31,7 +32,7 @@ export function sourceFiles(root) {
 function walk(root, dir) {
   return readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
     const path = join(dir, entry.name)
-    if (entry.name.startsWith('.') || (dir === root && SKIPPED.has(entry.name))) return []
+    if (entry.name.startsWith('.') || SKIPPED.has(relative(root, path))) return []
     if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : walk(root, path)
     return entry.name.endsWith('.ts') || isAsset(entry.name) ? [relative(root, path)] : []
   })

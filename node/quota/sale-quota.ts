@@ -156,6 +156,8 @@ export class SaleQuota<W extends Wish> {
 
   /** Takes a wish out of its line; false when it is not in one. */
   leave(wish: W): boolean {
+    // Deducted or asking means sent on its way: it need not be looked for in a line that may be long.
+    if (wish.deducted > 0 || wish.asks) return false
     const line = this.#lines.get(wish.fareId)
     const place = line?.indexOf(wish) ?? -1
     if (line === undefined || place === -1) return false
@@ -281,10 +283,15 @@ export class SaleQuota<W extends Wish> {
     return nowMs - Math.max(fare.heardSentMs, this.#syncedSentMs) < FRESH_MS
   }
 
-  /** No by memory, if it is fresh and the buyer cannot be one who has won; otherwise the store is asked. */
+  /**
+   * No by memory, if it is fresh and the buyer is not one who has won; otherwise the store is asked. A winner may be
+   * repeating, or be at the limit, which comes before a shortage. Where a repeat is possible, a winner not yet known
+   * counts too; where it is not, nothing is lost by an answer that a moment later would name the limit instead.
+   */
   #refuseOrAsk(wish: W, refusal: Refusal, since: Version, isFresh: boolean): Admission {
     if (!isFresh) return this.#ask(wish)
-    if (wish.mayRepeat && this.winners.mayHaveWon(wish.buyer, since)) return this.#ask(wish)
+    const { winners } = this
+    if (wish.mayRepeat ? winners.mayHaveWon(wish.buyer, since) : winners.has(wish.buyer)) return this.#ask(wish)
     return REFUSALS[refusal]
   }
 

@@ -55,6 +55,10 @@ export class Winners {
     this.#buyers.add(buyer)
   }
 
+  has(buyer: string): boolean {
+    return this.#buyers.has(buyer)
+  }
+
   /** A page of events, read in one step with the sale at version `at`. */
   follow(buyers: readonly string[], cursor: Version, isComplete: boolean, at: Version): void {
     for (const buyer of buyers) this.#buyers.add(buyer)

@@ -16,7 +16,6 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Random } from '../../runtime/random.ts'
 import type { ItemStatus } from '../../stock/core/status.ts'
 import type { BuyOutcome, NodeMetrics } from '../node-metrics.ts'
-import { orderId } from '../order-id.ts'
 import { type BuyAnswer, PendingBuy } from '../pending-buy.ts'
 import type { SaleDesk } from '../sale-desk.ts'
 
@@ -47,6 +46,8 @@ const REPLAYED_HEADERS = ['Idempotency-Replayed', 'true']
 
 export interface BuyRouteParts {
   readonly desks: ReadonlyMap<string, SaleDesk>
+  /** False while a sale without a desk may be one that this node has not heard of yet. */
+  readonly knowsSales: () => boolean
   readonly identifier: Identifier
   readonly clock: Clock
   readonly random: Random
@@ -92,14 +93,14 @@ function buy(parts: BuyRouteParts, exchange: Exchange): void {
   if (identity.outcome === 'refused') return refuse('unauthenticated', identity.detail)
   const [saleId = '', fareId = ''] = exchange.params
   const desk = parts.desks.get(saleId)
-  if (desk === undefined) return refuse('no_such_sale')
+  if (desk === undefined) return refuse(parts.knowsSales() ? 'no_such_sale' : 'busy')
   if (desk.quota.fare(fareId) === undefined) return refuse('no_such_fare')
 
   const { buyer } = identity
   const isKeyMade = exchange.note !== null || exchange.headers[KEY_MADE] === '1'
   const mayRepeat = !isKeyMade && identity.outcome === 'known'
-  const wish = { buyer, fareId, quantity: body.quantity, mayRepeat }
-  const pending = new PendingBuy(wish, orderId(desk.secret, saleId, buyer, key), parts.clock.monotonicMs(), (answer) =>
+  const wish = { buyer, fareId, quantity: body.quantity, mayRepeat, key, saleId, orderIds: desk.orderIds }
+  const pending = new PendingBuy(wish, parts.clock.monotonicMs(), (answer) =>
     respond(parts, exchange, desk, pending, answer),
   )
   exchange.onAbort = () => desk.abandon(pending)

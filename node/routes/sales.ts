@@ -6,7 +6,7 @@ import { renderList, renderSale } from '../../http/schemas.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { SaleDesk } from '../sale-desk.ts'
 
-export function salesRoutes(desks: ReadonlyMap<string, SaleDesk>, clock: Clock): Route[] {
+export function salesRoutes(desks: ReadonlyMap<string, SaleDesk>, knowsSales: () => boolean, clock: Clock): Route[] {
   const render = (desk: SaleDesk): string => {
     const { quota, definition, state } = desk
     const nowMs = quota.clock.atLeast(clock.monotonicMs())
@@ -21,7 +21,9 @@ export function salesRoutes(desks: ReadonlyMap<string, SaleDesk>, clock: Clock):
       body: 'none',
       handle(exchange) {
         const desk = desks.get(exchange.params[0] ?? '')
-        if (desk === undefined || desk.quota.state === 'draft') exchange.problem('no_such_sale')
+        const isHeard = desk === undefined ? knowsSales() : desk.quota.seen.era > 0
+        if (!isHeard) exchange.problem('busy')
+        else if (desk === undefined || desk.quota.state === 'draft') exchange.problem('no_such_sale')
         else exchange.send(200, NO_STORE, render(desk))
       },
     },

@@ -80,7 +80,24 @@ function statusOfState(state: Exclude<SaleState, 'open'>): ItemStatus {
 }
 
 function hold(record: SaleRecord, node: NodeRecord, item: ConfirmItem, seq: number, nowMs: number): Order {
-  const order: Order = {
+  const order = heldOrder(item, nowMs, seq)
+  record.orders.set(order.id, order)
+  const fare = record.fares.get(item.fareId)
+  if (fare === undefined) throw new Error(`fare ${item.fareId} was judged and is not there`)
+  fare.remaining -= item.quantity
+  fare.held += item.quantity
+  fare.seq = seq
+  node.confirmed += item.quantity
+  const buyer = record.buyers.get(item.buyer) ?? { tickets: 0, orderIds: [] }
+  buyer.tickets += item.quantity
+  buyer.orderIds = [...buyer.orderIds, order.id].slice(-BUYER_ORDERS_KEPT)
+  record.buyers.set(item.buyer, buyer)
+  return order
+}
+
+/** The order that an item becomes when it is held. */
+export function heldOrder(item: ConfirmItem, nowMs: number, seq: number): Order {
+  return {
     id: item.orderId,
     fareId: item.fareId,
     quantity: item.quantity,
@@ -94,18 +111,6 @@ function hold(record: SaleRecord, node: NodeRecord, item: ConfirmItem, seq: numb
     releasedAtMs: null,
     releasedSeq: null,
   }
-  record.orders.set(order.id, order)
-  const fare = record.fares.get(item.fareId)
-  if (fare === undefined) throw new Error(`fare ${item.fareId} was judged and is not there`)
-  fare.remaining -= item.quantity
-  fare.held += item.quantity
-  fare.seq = seq
-  node.confirmed += item.quantity
-  const buyer = record.buyers.get(item.buyer) ?? { tickets: 0, orderIds: [] }
-  buyer.tickets += item.quantity
-  buyer.orderIds = [...buyer.orderIds, order.id].slice(-BUYER_ORDERS_KEPT)
-  record.buyers.set(item.buyer, buyer)
-  return order
 }
 
 function levelsOfItems(

@@ -1,14 +1,11 @@
 /** The fleet's verbs over Redis. */
-import type { FleetNode, FleetSnapshot, FleetStore, NodeState, Stopped } from '../port.ts'
-import type { Version } from '../core/words.ts'
+import type { FleetNode, FleetSnapshot, FleetStore, NodeState } from '../port.ts'
 import type { Connection, Reply } from './connection.ts'
 import { FLEET_KEYS } from './keys.ts'
 import { fieldsOf, listOf } from './records.ts'
+import { parseWire, stoppedOf, versionOf, type WireHead } from './wire.ts'
 
-interface WireReply {
-  readonly outcome: string
-  readonly era: number
-  readonly seq: number
+interface WireReply extends WireHead {
   readonly epoch: number
   readonly weight: number
   readonly memberState: NodeState
@@ -21,7 +18,9 @@ const { fleet, nodes, sales } = FLEET_KEYS
 
 export function redisFleet(connection: Connection): FleetStore {
   const lead: FleetStore['lead'] = async (coordinator, ttlMs) => {
-    const wire = parseWire(await connection.run('fleet-lead', [fleet], [coordinator.id, coordinator.adminUrl, ttlMs]))
+    const wire = parseWire<WireReply>(
+      await connection.run('fleet-lead', [fleet], [coordinator.id, coordinator.adminUrl, ttlMs]),
+    )
     if (wire.outcome === 'leading') return { outcome: 'leading', lease: wire.lease }
     return stoppedOf(wire) ?? { outcome: 'following', leaderId: wire.leaderId }
   }
@@ -33,7 +32,7 @@ export function redisFleet(connection: Connection): FleetStore {
       return { hash: String(await connection.run('fleet-agree', [fleet, nodes], [hash, deadAfterMs])) }
     },
     async certify(expectedEra, era) {
-      const wire = parseWire(await connection.run('fleet-certify', [fleet], [expectedEra, era]))
+      const wire = parseWire<WireReply>(await connection.run('fleet-certify', [fleet], [expectedEra, era]))
       return { outcome: wire.outcome === 'certified' ? 'certified' : 'lost_race', version: versionOf(wire) }
     },
     async addSale(saleId) {
@@ -41,13 +40,13 @@ export function redisFleet(connection: Connection): FleetStore {
     },
     async join(node) {
       const args = [node.id, node.weight, node.url, node.adminUrl]
-      const wire = parseWire(await connection.run('fleet-join', [fleet, nodes], args))
+      const wire = parseWire<WireReply>(await connection.run('fleet-join', [fleet, nodes], args))
       return stoppedOf(wire) ?? { outcome: 'joined', epoch: wire.epoch, weight: wire.weight }
     },
     async heartbeat(node) {
       const reply = await connection.run('fleet-heartbeat', [fleet, nodes, sales], [node.id, node.epoch])
       const [json, ...saleIds] = listOf<string>(reply)
-      const wire = parseWire(json ?? null)
+      const wire = parseWire<WireReply>(json)
       return (
         stoppedOf(wire) ?? {
           outcome: 'alive',
@@ -64,27 +63,13 @@ export function redisFleet(connection: Connection): FleetStore {
     },
     async setNodes(lease, changes) {
       const wanted = changes.map((change) => [change.id, change.expectedEpoch, change.state ?? '', change.weight ?? ''])
-      const wire = parseWire(
+      const wire = parseWire<WireReply>(
         await connection.run('fleet-set-nodes', [fleet, nodes], [lease ?? '', JSON.stringify(wanted)]),
       )
       const outcome = wire.outcome === 'changed' ? 'changed' : 'refused'
       return stoppedOf(wire) ?? { outcome, version: versionOf(wire) }
     },
   }
-}
-
-function parseWire(reply: Reply): WireReply {
-  if (typeof reply !== 'string') throw new Error('a script answered something else than text')
-  return JSON.parse(reply) as WireReply
-}
-
-function versionOf(wire: WireReply): Version {
-  return { era: wire.era, seq: wire.seq }
-}
-
-function stoppedOf(wire: WireReply): Stopped | null {
-  if (wire.outcome === 'recovering') return { outcome: 'recovering' }
-  return wire.outcome === 'fenced' ? { outcome: 'fenced', version: versionOf(wire) } : null
 }
 
 function snapshotOf(reply: readonly Reply[]): FleetSnapshot {

@@ -1,4 +1,5 @@
 /** A sale's verbs over Redis: each is one script call. */
+import { heldOrder } from '../core/confirm.ts'
 import { stateAt } from '../core/sale-record.ts'
 import { statusOfNumber } from '../core/status.ts'
 import type { FareLevel, Order, QuotaRules, SaleState, Version } from '../core/words.ts'
@@ -14,19 +15,16 @@ import type {
   SaleSnapshot,
   SaleStore,
   SettleReply,
-  Stopped,
 } from '../port.ts'
 import type { Connection, Reply } from './connection.ts'
 import { saleKeys } from './keys.ts'
 import { fieldsOf, letterOf, listOf, parseBuyer, parseDefinition, parseOrder } from './records.ts'
+import { parseWire, stoppedOf, versionOf, type WireHead } from './wire.ts'
 
 type WireLevel = [string, number, number, number, number, number, number]
 
 /** What the scripts answer as JSON; which members are there depends on `outcome`. */
-interface WireReply {
-  readonly outcome: string
-  readonly era: number
-  readonly seq: number
+interface WireReply extends WireHead {
   readonly now: number
   readonly state: SaleState
   readonly opensAt?: number
@@ -60,7 +58,7 @@ export function redisSales(connection: Connection): SaleStore {
     async create(definition, era) {
       const keys = saleKeys(definition.id)
       const { opensAtMs, closesAtMs } = definition
-      const wire = parseWire(
+      const wire = parseWire<WireReply>(
         await connection.run(
           'create-sale',
           [keys.sale, keys.nodes, keys.orders, keys.buyers, keys.events],
@@ -107,7 +105,7 @@ export function redisSales(connection: Connection): SaleStore {
     async join(saleId, node, seen, lastWriteSeq, rules) {
       const keys = saleKeys(saleId)
       const args = [node.id, node.weight, seen.era, seen.seq, lastWriteSeq, ...bufferArgs(rules), rules.deadAfterMs]
-      const wire = parseWire(await connection.run('join', [keys.sale, keys.nodes], args))
+      const wire = parseWire<WireReply>(await connection.run('join', [keys.sale, keys.nodes], args))
       return stoppedOf(wire) ?? joinReply(wire)
     },
     async heartbeat(saleId, caller, options, rules) {
@@ -123,12 +121,12 @@ export function redisSales(connection: Connection): SaleStore {
       ]
       const reply = await connection.run('heartbeat', [keys.sale, keys.nodes, keys.events], args)
       const [json, ...orderLines] = listOf<string>(reply)
-      const wire = parseWire(json ?? null)
+      const wire = parseWire<WireReply>(json)
       return stoppedOf(wire) ?? heartbeatReply(wire, orderLines)
     },
     async confirm(saleId, caller, items, rules) {
       const keys = saleKeys(saleId)
-      const wire = parseWire(
+      const wire = parseWire<WireReply>(
         await connection.run(
           'confirm',
           [keys.sale, keys.nodes, keys.orders, keys.buyers, keys.events],
@@ -144,7 +142,7 @@ export function redisSales(connection: Connection): SaleStore {
         items.map(({ fate }) => letterOf(fate.state, fate.state === 'released' ? fate.reason : null)),
         items.map((item) => item.atMs),
       ]
-      const wire = parseWire(
+      const wire = parseWire<WireReply>(
         await connection.run(
           'settle',
           [keys.sale, keys.orders, keys.buyers, keys.events],
@@ -156,7 +154,7 @@ export function redisSales(connection: Connection): SaleStore {
     },
     async certify(saleId, expectedEra, era, floorSeq) {
       const keys = saleKeys(saleId)
-      const wire = parseWire(
+      const wire = parseWire<WireReply>(
         await connection.run('certify-sale', [keys.sale, keys.nodes, keys.events], [expectedEra, era, floorSeq]),
       )
       if (wire.outcome === 'no_such_sale') return { outcome: 'no_such_sale' }
@@ -219,20 +217,6 @@ function columnsOf(items: readonly ConfirmItem[]): string {
   return JSON.stringify([orderIds, buyers, fareIds, quantities, deadlines])
 }
 
-function parseWire(reply: Reply): WireReply {
-  if (typeof reply !== 'string') throw new Error('a script answered something else than text')
-  return JSON.parse(reply) as WireReply
-}
-
-function versionOf(wire: WireReply): Version {
-  return { era: wire.era, seq: wire.seq }
-}
-
-function stoppedOf(wire: WireReply): Stopped | null {
-  if (wire.outcome === 'recovering') return { outcome: 'recovering' }
-  return wire.outcome === 'fenced' ? { outcome: 'fenced', version: versionOf(wire) } : null
-}
-
 function replyOf(wire: WireReply): { version: Version; nowMs: number; state: SaleState } {
   return { version: versionOf(wire), nowMs: wire.now, state: wire.state }
 }
@@ -254,7 +238,7 @@ function timesOf(wire: WireReply): { opensAtMs: number | null; closesAtMs: numbe
 }
 
 function changeReply(reply: Reply): ChangeReply {
-  const wire = parseWire(reply)
+  const wire = parseWire<WireReply>(reply)
   const stopped = stoppedOf(wire)
   if (stopped !== null) return stopped
   if (wire.outcome === 'refused') return { outcome: 'refused', why: wire.why, version: versionOf(wire) }
@@ -297,29 +281,12 @@ function confirmReply(wire: WireReply, items: readonly ConfirmItem[]): ConfirmRe
   const verdicts = items.map((item, i): ConfirmVerdict => {
     const status = statusOfNumber(statuses[i] ?? 0)
     const place = String(i + 1)
-    if (status === 'held') return { status, order: heldOrder(item, wire) }
+    if (status === 'held') return { status, order: heldOrder(item, wire.now, wire.seq) }
     if (status === 'replayed') return { status, order: parseOrder(item.orderId, wire.replays[place] ?? '') }
     if (status === 'limit_reached') return { status, buyerTickets: wire.tickets[place] ?? 0 }
     return { status }
   })
   return { outcome: 'judged', ...replyOf(wire), verdicts, fares: levelsOf(wire) }
-}
-
-function heldOrder(item: ConfirmItem, wire: WireReply): Order {
-  return {
-    id: item.orderId,
-    fareId: item.fareId,
-    quantity: item.quantity,
-    buyer: item.buyer,
-    state: 'held',
-    reason: null,
-    createdAtMs: wire.now,
-    createdSeq: wire.seq,
-    paidAtMs: null,
-    paidSeq: null,
-    releasedAtMs: null,
-    releasedSeq: null,
-  }
 }
 
 function snapshotOf(reply: readonly unknown[], rules: QuotaRules): SaleSnapshot {

@@ -59,7 +59,16 @@ local new_orders, tickets_of, listed = {}, {}, {}
 local order_writes, event_lines, lawful = {}, {}, {}
 local sold = 0
 
+-- Lua makes text of a number slowly, so the text between an order's id and its buyer is made once per fare and quantity.
+local record_heads, line_middles = {}, {}
+local function texts_of(fare_id, quantity)
+  local name = fare_id .. ' ' .. quantity
+  record_heads[fare_id][quantity] = 'h ' .. name .. middle
+  line_middles[fare_id][quantity] = ' ' .. name .. ' '
+end
+
 for fare_id, fare in pairs(sale.fares) do
+  record_heads[fare_id], line_middles[fare_id] = {}, {}
   lawful[fare_id] = fare.remaining >= 0 and fare.held >= 0 and fare.paid >= 0
     and fare.stock == fare.remaining + fare.held + fare.paid
 end
@@ -99,11 +108,12 @@ local function judge(i)
   tickets_of[buyer] = tickets + quantity
   listed[buyer] = (listed[buyer] or (known_buyers[i] and string.match(known_buyers[i], '^%d+(.*)$')) or '')
     .. ' ' .. order_ids[i]
-  local record = 'h ' .. fare_id .. ' ' .. quantity .. middle .. buyer
+  if not record_heads[fare_id][quantity] then texts_of(fare_id, quantity) end
+  local record = record_heads[fare_id][quantity] .. buyer
   new_orders[order_ids[i]] = record
   order_writes[#order_writes + 1] = order_ids[i]
   order_writes[#order_writes + 1] = record
-  event_lines[#event_lines + 1] = order_ids[i] .. ' ' .. fare_id .. ' ' .. quantity .. ' ' .. buyer
+  event_lines[#event_lines + 1] = order_ids[i] .. line_middles[fare_id][quantity] .. buyer
   return STATUS.held
 end
 
@@ -120,10 +130,15 @@ if sold > 0 then
       end
     end
   end
-  local buyer_writes = {}
+  local buyer_writes, at, ticket_texts = {}, 0, {}
   for buyer, tickets in pairs(tickets_of) do
-    buyer_writes[#buyer_writes + 1] = buyer
-    buyer_writes[#buyer_writes + 1] = tickets .. keep_newest(listed[buyer])
+    local text = ticket_texts[tickets]
+    if not text then
+      text = tostring(tickets)
+      ticket_texts[tickets] = text
+    end
+    buyer_writes[at + 1], buyer_writes[at + 2] = buyer, text .. keep_newest(listed[buyer])
+    at = at + 2
   end
   sale.seq = seq
   node.last_seen, node.last_write_seq, node.confirmed = now, seq, node.confirmed + sold

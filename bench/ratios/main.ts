@@ -1,0 +1,210 @@
+/** The ratio benchmark: `npm run bench -- ratios`. The method is that of issue 2, "Numbers". */
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { tokenSigner } from '../../http/sign-token.ts'
+import { exitCode, judgePairs, judgeValue, median, type Pair, type Verdict, verdictLines } from '../report/verdicts.ts'
+import { measureAlone } from './alone.ts'
+import {
+  answerShape,
+  bare,
+  BATCHED,
+  type Contender,
+  type Measured,
+  type Plan,
+  purchases,
+  refusals,
+} from './contenders.ts'
+import { withBare, withSite } from './contenders.ts'
+import { killAll } from './processes.ts'
+import { buyerAt, keyAt, writeRequests } from './requests.ts'
+import { judgeStore, measureStore } from './store.ts'
+
+export interface RatioOptions {
+  readonly pairs: number
+  readonly seconds: number
+  readonly connections: number
+  /** Names of {@link STEPS}; empty for all. */
+  readonly only: readonly string[]
+  readonly strict: boolean
+  readonly resultsDir: string
+}
+
+interface Duel {
+  readonly bar: { readonly name: string; readonly atLeast?: number }
+  readonly ours: Contender
+  readonly theirs: Contender
+}
+
+const batchedOff = purchases('off', 'batched')
+const batchedAlways = purchases('always', 'batched')
+const DUELS: Readonly<Record<string, Duel>> = {
+  'batch-pipelined': {
+    bar: { name: 'purchases, AOF off: node against batch.maxItems 1 with autopipelining', atLeast: 1.6 },
+    ours: batchedOff,
+    theirs: purchases('off', 'single autopipelined'),
+  },
+  'batch-plain': {
+    bar: { name: 'purchases, AOF off: node against batch.maxItems 1 without autopipelining', atLeast: 2 },
+    ours: batchedOff,
+    theirs: purchases('off', 'single'),
+  },
+  'batch-fsync': {
+    bar: { name: 'purchases, both with fsync always: node against batch.maxItems 1 with autopipelining', atLeast: 1.4 },
+    ours: batchedAlways,
+    theirs: purchases('always', 'single autopipelined'),
+  },
+  'batch-fsync-off': {
+    bar: { name: 'the other reading: node with fsync always against batch.maxItems 1, autopipelining, AOF off' },
+    ours: batchedAlways,
+    theirs: purchases('off', 'single autopipelined'),
+  },
+  'durable-bare': {
+    bar: { name: 'durable purchases (fsync always) against a bare route', atLeast: 0.4 },
+    ours: batchedAlways,
+    theirs: bare('purchase'),
+  },
+  'refusals-bare': {
+    bar: { name: 'refusals after zero (40,000 tokens, each seen before) against a bare route', atLeast: 0.85 },
+    ours: refusals,
+    theirs: bare('refusal'),
+  },
+}
+export const STEPS: readonly string[] = [...Object.keys(DUELS), 'alone', 'store']
+
+const WARM_UP_SECONDS = 3
+/** More than any server here answers in a second, so that no token comes twice in a sample of purchases. */
+const REQUESTS_PER_SECOND_MAX = 110_000
+
+export async function runRatios(options: RatioOptions): Promise<number> {
+  const directory = mkdtempSync(join(tmpdir(), 'farebox-bench-'))
+  const end = (): never => {
+    killAll()
+    rmSync(directory, { recursive: true, force: true })
+    process.exit(130)
+  }
+  process.once('SIGINT', end)
+  process.once('SIGTERM', end)
+  try {
+    return await measure(options, directory)
+  } finally {
+    killAll()
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+async function measure(options: RatioOptions, directory: string): Promise<number> {
+  const setting = describe(options)
+  say(JSON.stringify(setting))
+  const wants = (step: string): boolean => options.only.length === 0 || options.only.includes(step)
+  const plan = await makePlan(options, directory)
+  const samples: Measured[] = []
+  const verdicts: Verdict[] = [await sameAnswers(plan)]
+  for (const [step, duel] of Object.entries(DUELS)) {
+    if (wants(step)) verdicts.push(...(await runDuel(plan, step, duel, samples)))
+  }
+  if (wants('alone'))
+    for (const fsync of ['always', 'off'] as const) verdicts.push(...(await measureAlone(plan, fsync)))
+  if (wants('store')) verdicts.push(...judgeStore(await measureStore(directory)))
+  say(['', ...verdictLines(verdicts)].join('\n'))
+  mkdirSync(options.resultsDir, { recursive: true })
+  const path = join(options.resultsDir, `ratios-${setting.at.replaceAll(/[:.]/g, '-')}.json`)
+  writeFileSync(path, `${JSON.stringify({ ...setting, verdicts, samples }, null, 2)}\n`)
+  say(`\nwritten to ${path}`)
+  return exitCode(verdicts, options.strict)
+}
+
+async function makePlan(options: RatioOptions, directory: string): Promise<Plan> {
+  const { pairs, seconds, connections } = options
+  const secret = randomBytes(32).toString('hex')
+  const warmUpCount = WARM_UP_SECONDS * REQUESTS_PER_SECOND_MAX
+  const count = warmUpCount + seconds * REQUESTS_PER_SECOND_MAX
+  say(`signing ${count} tokens`)
+  const file = await writeRequests(join(directory, 'requests'), secret, count)
+  return { directory, secret, file, pairs, seconds, connections, warmUpSeconds: WARM_UP_SECONDS, warmUpCount }
+}
+
+/** The order alternates, so that neither always goes first. */
+async function runDuel(plan: Plan, step: string, duel: Duel, samples: Measured[]): Promise<Verdict[]> {
+  const pairs: Pair[] = []
+  const calls: number[] = []
+  for (let n = 0; n < plan.pairs; n += 1) {
+    const first = n % 2 === 0 ? duel.ours : duel.theirs
+    const second = n % 2 === 0 ? duel.theirs : duel.ours
+    const taken = [await take(plan, first), await take(plan, second)] as const
+    samples.push(...taken.filter((sample) => sample !== null))
+    const [ours, theirs] = n % 2 === 0 ? taken : [taken[1], taken[0]]
+    pairs.push({ ours, theirs })
+    if (ours?.callsPerTicket !== undefined) calls.push(ours.callsPerTicket)
+    const ratio = (ours?.perSecond ?? Number.NaN) / (theirs?.perSecond ?? Number.NaN)
+    say(`${step} ${n + 1}/${plan.pairs}: ${rate(ours)} : ${rate(theirs)} = ${ratio.toFixed(3)}`)
+  }
+  const verdicts = [judgePairs(duel.bar, pairs, plan.pairs)]
+  if (calls.length > 0) verdicts.push(judgeCalls(duel.ours.name, calls))
+  return verdicts
+}
+
+function judgeCalls(who: string, calls: readonly number[]): Verdict {
+  return judgeValue({ name: `script calls per ticket at saturation: ${who}`, atMost: 0.03 }, median(calls))
+}
+
+/** Null when it could not be taken; why is said, and the bar fails. */
+async function take(plan: Plan, contender: Contender): Promise<Measured | null> {
+  try {
+    const sample = await contender.run(plan)
+    for (const fault of sample.faults) say(`  ${contender.name}: ${fault}`)
+    return sample
+  } catch (error) {
+    say(`  ${contender.name}: no sample: ${error instanceof Error ? error.message : String(error)}`)
+    return null
+  }
+}
+
+function rate(sample: Measured | null): string {
+  return sample === null ? 'none' : `${Math.round(sample.perSecond)}/s`
+}
+
+/** Statuses, header names, members and lengths of bodies must agree, or the ratios against the bare route mean nothing. */
+async function sameAnswers(plan: Plan): Promise<Verdict> {
+  const sign = tokenSigner(plan.secret, { issuer: null, audience: null })
+  const shape = (url: string, n: number): Promise<string> =>
+    answerShape(url, sign(buyerAt(n), Date.now() + 60_000), keyAt(n))
+  const ours = await withSite(plan, { ...BATCHED, stock: 1 }, async ({ url }) => [
+    await shape(url, 1),
+    await shape(url, 2),
+  ])
+  const theirs = [
+    await withBare(plan, 'purchase', (url) => shape(url, 1)),
+    await withBare(plan, 'refusal', (url) => shape(url, 2)),
+  ]
+  const faults = ours.flatMap((text, at) => (text === theirs[at] ? [] : [`node: ${text}`, `bare: ${theirs[at]}`]))
+  return judgeValue(
+    { name: 'node and bare route answer alike (1: yes)', atLeast: 1 },
+    faults.length === 0 ? 1 : 0,
+    faults,
+  )
+}
+
+function run(program: string, ...args: string[]): string {
+  try {
+    return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+  } catch {
+    return 'unknown'
+  }
+}
+
+function describe({ pairs, seconds, connections, only }: RatioOptions) {
+  return {
+    at: new Date().toISOString(),
+    commit: run('git', 'rev-parse', 'HEAD') + (run('git', 'status', '--porcelain') === '' ? '' : ' (changed)'),
+    machine: { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, kernel: run('uname', '-r') },
+    programs: { node: process.version, redis: run('redis-server', '--version') },
+    settings: { pairs, seconds, connections, only, warmUpSeconds: WARM_UP_SECONDS, servers: 'core 0', load: 'core 1' },
+  }
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}

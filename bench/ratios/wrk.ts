@@ -1,0 +1,52 @@
+/** Runs wrk and reads its summary. wrk's hooks for answers cost too much, so answers are counted by the servers. */
+import { fileURLToPath } from 'node:url'
+import { LOAD_CORE, output } from './processes.ts'
+import type { RequestFile } from './requests.ts'
+
+const SCRIPT = fileURLToPath(new URL('./requests.lua', import.meta.url))
+
+export interface Load {
+  readonly url: string
+  readonly connections: number
+  readonly seconds: number
+  readonly file: RequestFile
+  readonly first: number
+  readonly count: number
+}
+
+export interface WrkSummary {
+  readonly requests: number
+  readonly seconds: number
+  /** Answers with a status of 400 and more. */
+  readonly refused: number
+  readonly socketErrors: number
+  readonly p50Ms: number
+}
+
+export async function runWrk(load: Load): Promise<WrkSummary> {
+  const { url, connections, seconds, file, first, count } = load
+  const settings = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '--timeout', '5s', '-s', SCRIPT]
+  const script = [file.path, file.recordBytes, first, count].map(String)
+  return parseSummary(await output(LOAD_CORE, 'wrk', [...settings, url, '--', ...script]))
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000, m: 60_000 }
+
+/** Throws on a summary without what it must have. */
+export function parseSummary(text: string): WrkSummary {
+  const total = /(\d+) requests in ([\d.]+)(us|ms|s|m),/.exec(text)
+  const p50 = /50%\s+([\d.]+)(us|ms|s|m)/.exec(text)
+  if (total === null || p50 === null) throw new Error(`wrk printed no summary:\n${text}`)
+  const socket = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)
+  return {
+    requests: Number(total[1]),
+    seconds: (Number(total[2]) * unitMs(total[3])) / 1000,
+    refused: Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0),
+    socketErrors: (socket ?? []).slice(1).reduce((sum, part) => sum + Number(part), 0),
+    p50Ms: Number(p50[1]) * unitMs(p50[2]),
+  }
+}
+
+function unitMs(unit: string | undefined): number {
+  return UNITS_MS[unit ?? ''] ?? Number.NaN
+}

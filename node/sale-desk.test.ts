@@ -1,0 +1,248 @@
+/** The desk over a store that is slow, breaks off, forgets and fences: what buyers are told must still be true. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { codeOf, FARE, historyFaults, ordersOf, type Rush, SALE, startRush } from './testing/rush.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_800_000_000_000 })
+})
+let rush: Rush | undefined
+afterEach(() => {
+  rush?.stop()
+  vi.useRealTimers()
+})
+
+async function start(options: Partial<Parameters<typeof startRush>[0]> = {}): Promise<Rush> {
+  rush = await startRush({ seed: 1, tickets: 10, desks: 1, ...options })
+  await vi.advanceTimersByTimeAsync(100)
+  return rush
+}
+
+/** Lets time pass until the work is done; fails loudly when it never is. */
+async function settled<T>(work: Promise<T>, withinMs = 60_000): Promise<T> {
+  let isDone = false
+  const done = work.finally(() => {
+    isDone = true
+  })
+  for (let waitedMs = 0; waitedMs < withinMs; waitedMs += 50) {
+    if (isDone) return done
+    await vi.advanceTimersByTimeAsync(50)
+  }
+  throw new Error(`nothing came of it within ${withinMs} ms`)
+}
+
+function first<T>(items: readonly T[]): T {
+  const [item] = items
+  if (item === undefined) throw new Error('empty')
+  return item
+}
+
+const SEEDS = 40
+
+describe('a rush', () => {
+  const seeds = Array.from({ length: SEEDS }, (_, index) => index + 1)
+  it.each(seeds)('keeps every promise, whatever the store does (seed %i)', async (seed) => {
+    const tickets = 30
+    const rushing = await start({ seed, tickets, desks: 3, troubleShare: 0.25 })
+    const { random, weather } = rushing
+    const buyers = Array.from({ length: 60 }, (_, index) => {
+      const wish = { buyer: `b${index % 50}`, key: `k${index}`, quantity: 1 + random.below(2) }
+      return rushing.insist(wish).then((answer) => ({ wish, answer }))
+    })
+    // Now and then the store hangs, a node is fenced, or the store begins a new life.
+    for (let time = 0; time < 6; time += 1) {
+      await vi.advanceTimersByTimeAsync(random.below(60))
+      const event = random.below(4)
+      if (event === 0) weather.stalledUntilMs = Date.now() + 600
+      if (event === 1) {
+        const desk = first(rushing.desks)
+        await rushing.stock.sales.setWeights(SALE, 1, {}, [{ id: 'n1', epoch: desk.epoch }], rushing.rules)
+      }
+      if (event === 2) {
+        rushing.restartStore()
+        await vi.advanceTimersByTimeAsync(random.below(100))
+        await rushing.certify()
+      }
+    }
+    weather.troubleShare = 0
+    const ends = await settled(Promise.all(buyers))
+    // What was left in the odd corner is sold one by one: nothing may be stranded.
+    for (let extra = 0; extra < tickets; extra += 1) {
+      const answer = await settled(rushing.insist({ buyer: `x${extra}`, key: 'k', quantity: 1 }))
+      if (codeOf(answer) === 'all_held') break
+    }
+    // Everybody repeats after zero, on whichever desk: the same order, never a second one.
+    const before = ordersOf(rushing.stock).length
+    for (const { wish, answer } of ends) {
+      if (codeOf(answer) !== 'held' && codeOf(answer) !== 'replayed') continue
+      expect(codeOf(await settled(rushing.insist(wish)))).toBe('replayed')
+    }
+    await vi.advanceTimersByTimeAsync(2000)
+
+    expect(rushing.faults).toEqual([])
+    expect(historyFaults(rushing, tickets)).toEqual([])
+    expect(ordersOf(rushing.stock)).toHaveLength(before)
+    expect(ordersOf(rushing.stock).reduce((sum, order) => sum + order.quantity, 0)).toBe(tickets)
+    expect(rushing.desks.map((desk) => desk.state)).toEqual(['selling', 'selling', 'selling'])
+  })
+})
+
+describe('the history check', () => {
+  it('sees a lost order, an unknown order, an oversold fare and a leaked deduction', async () => {
+    const rushing = await start()
+    await settled(rushing.insist({ buyer: 'ann', key: 'a', quantity: 1 }))
+    expect(historyFaults(rushing, 10)).toEqual([])
+    const record = rushing.stock.saleRecords.get(SALE)
+    const order = record?.orders.get('ann/a')
+    if (record === undefined || order === undefined) throw new Error('no order')
+    expect(historyFaults(rushing, 0)).toEqual(['1 of 0 tickets sold'])
+    record.orders.set('ghost', { ...order, id: 'ghost', buyer: 'ann', quantity: 2 })
+    record.orders.delete('ann/a')
+    const desk = first(rushing.desks)
+    desk.quota.fare(FARE)?.deduct(1)
+    expect(historyFaults(rushing, 10)).toEqual([
+      'acknowledged order ann/a is lost',
+      'nobody was told of order ghost',
+      '1 deductions are in flight with nobody to answer',
+    ])
+  })
+})
+
+describe('refusals', () => {
+  it('come from memory once the zero is fresh and the winners known, without a call', async () => {
+    const rushing = await start({ tickets: 1 })
+    await settled(rushing.insist({ buyer: 'ann', key: 'a', quantity: 1 }))
+    await vi.advanceTimersByTimeAsync(500)
+    const answer = await settled(rushing.buy(first(rushing.desks), { buyer: 'bob', key: 'b' }))
+    expect(answer).toEqual({ by: 'memory', refusal: 'all_held' })
+  })
+
+  it('are judged in the order of precedence: a buyer at the limit hears that, also without a key', async () => {
+    const rushing = await start({ tickets: 2 })
+    await settled(rushing.insist({ buyer: 'ann', key: 'a', quantity: 2 }))
+    await vi.advanceTimersByTimeAsync(500)
+    const wish = { buyer: 'ann', key: 'another', mayRepeat: false }
+    expect(codeOf(await settled(rushing.buy(first(rushing.desks), wish)))).toBe('limit_reached')
+  })
+
+  it('stop coming from memory a second after the store fell silent', async () => {
+    const rushing = await start({ tickets: 1 })
+    await settled(rushing.insist({ buyer: 'ann', key: 'a', quantity: 1 }))
+    await vi.advanceTimersByTimeAsync(500)
+    rushing.weather.stalledUntilMs = Date.now() + 60_000
+    await vi.advanceTimersByTimeAsync(1300)
+    expect(codeOf(await settled(rushing.buy(first(rushing.desks), { buyer: 'bob', key: 'b' })))).toBe('outcome_unknown')
+  })
+})
+
+describe('trouble', () => {
+  it('an unknown confirm that was carried out is answered as a repeat, once', async () => {
+    const rushing = await start()
+    const real = rushing.stock.sales
+    rushing.weather.troubleShare = 1
+    const answers = Array.from({ length: 5 }, (_, index) =>
+      rushing.insist({ buyer: `b${index}`, key: 'k', quantity: 1 }),
+    )
+    await vi.advanceTimersByTimeAsync(200)
+    rushing.weather.troubleShare = 0
+    const codes = (await settled(Promise.all(answers))).map(codeOf)
+    expect(codes.every((code) => code === 'held' || code === 'replayed')).toBe(true)
+    expect((await real.read(SALE, rushing.rules))?.fares[0]?.held).toBe(5)
+    expect(historyFaults(rushing, 10)).toEqual([])
+  })
+
+  it('a store away for good: each is answered in time, as trouble, and nothing is held on to', async () => {
+    const rushing = await start({ tickets: 20_000 })
+    const desk = first(rushing.desks)
+    rushing.weather.stalledUntilMs = Date.now() + 3_600_000
+    const answers: Promise<unknown>[] = []
+    for (let index = 0; index < 12_000; index += 1) {
+      answers.push(rushing.buy(desk, { buyer: `b${index}`, key: 'k' }))
+      if (index % 1000 === 0) await vi.advanceTimersByTimeAsync(1)
+    }
+    expect(desk.queueLength).toBe(10_000)
+    await settled(Promise.all(answers), 2000)
+    expect(rushing.faults).toEqual([])
+    expect(new Set(rushing.told.map(({ answer }) => codeOf(answer)))).toEqual(new Set(['busy', 'outcome_unknown']))
+    expect(desk.quota.fare(FARE)?.inFlight).toBeLessThanOrEqual(10_010)
+  })
+
+  it.each([
+    ['lost_before', 'outcome_unknown'],
+    ['late', 'outcome_unknown'],
+    ['refused', 'busy'],
+  ] as const)('%s until the deadline is answered %s, never as a refusal', async (fate, code) => {
+    const rushing = await start()
+    rushing.weather.troubles = [fate]
+    rushing.weather.troubleShare = 1
+    expect(codeOf(await settled(rushing.buy(first(rushing.desks), { buyer: 'ann', key: 'a' })))).toBe(code)
+  })
+
+  it('a recovering sale says so at once, and sells again under the new era', async () => {
+    const rushing = await start()
+    rushing.restartStore()
+    await vi.advanceTimersByTimeAsync(400)
+    const desk = first(rushing.desks)
+    expect(desk.state).toBe('recovering')
+    expect(codeOf(await rushing.buy(desk, { buyer: 'ann', key: 'a' }))).toBe('recovering')
+    await rushing.certify()
+    await vi.advanceTimersByTimeAsync(200)
+    expect(codeOf(await settled(rushing.buy(desk, { buyer: 'ann', key: 'a' })))).toBe('held')
+  })
+
+  it('an older copy restored in place stops the sale, also when other nodes have moved it on meanwhile', async () => {
+    const rushing = await start({ desks: 2 })
+    const [one, two] = rushing.desks
+    if (one === undefined || two === undefined) throw new Error('no desks')
+    const copy = structuredClone(rushing.stock.saleRecords.get(SALE))
+    if (copy === undefined) throw new Error('no sale')
+    expect(codeOf(await settled(rushing.buy(one, { buyer: 'ann', key: 'a' })))).toBe('held')
+    // Moved past everything that the first node has seen, but not by the first node.
+    copy.seq += 100
+    rushing.stock.saleRecords.set(SALE, copy)
+    expect(codeOf(await settled(rushing.buy(one, { buyer: 'bob', key: 'b' })))).toBe('recovering')
+    expect([one.state, two.state]).toEqual(['recovering', 'recovering'])
+    expect(ordersOf(rushing.stock)).toHaveLength(0)
+  })
+
+  it('a broken law about stock is nobody’s trouble: it reaches the process', async () => {
+    const rushing = await start()
+    const desk = first(rushing.desks)
+    const thrown: unknown[] = []
+    const listen = (reason: unknown): void => void thrown.push(reason)
+    const others = process.listeners('unhandledRejection')
+    process.removeAllListeners('unhandledRejection')
+    process.on('unhandledRejection', listen)
+    try {
+      void rushing.buy(desk, { buyer: 'ann', key: 'a' })
+      desk.quota.fare(FARE)?.restore(1)
+      await vi.advanceTimersByTimeAsync(100)
+      vi.useRealTimers()
+      await new Promise((resolve) => {
+        setImmediate(resolve)
+      })
+    } finally {
+      process.removeListener('unhandledRejection', listen)
+      for (const other of others) process.on('unhandledRejection', other)
+    }
+    expect(thrown.map(String)).toEqual([expect.stringContaining('more deductions restored than were made')])
+  })
+
+  it('whoever waits in line moves up when those before have gone away', async () => {
+    const rushing = await start({ tickets: 2 })
+    const desk = first(rushing.desks)
+    // The whole quota is taken by wishes that fall due while the store is away; a later one waits in line.
+    rushing.weather.troubles = ['refused']
+    rushing.weather.troubleShare = 1
+    const early = Array.from({ length: 4 }, (_, index) => rushing.buy(desk, { buyer: `b${index}`, key: 'k' }))
+    await vi.advanceTimersByTimeAsync(700)
+    const waiting = rushing.buy(desk, { buyer: 'late', key: 'k' })
+    await settled(Promise.all(early), 1000)
+    rushing.weather.troubleShare = 0
+    for (let waitedMs = 0; desk.state !== 'selling' && waitedMs < 200; waitedMs += 1)
+      await vi.advanceTimersByTimeAsync(1)
+    // Two ways to the store and back at most; the next heartbeat is further away.
+    await vi.advanceTimersByTimeAsync(40)
+    expect(rushing.told.map(({ buyer, answer }) => `${buyer} ${codeOf(answer)}`).at(-1)).toBe('late held')
+    await waiting
+  })
+})
