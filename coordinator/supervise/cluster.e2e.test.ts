@@ -95,7 +95,13 @@ function pids(): Map<string, number | undefined> {
   return new Map(processesOf(cluster()).map(({ name, process }) => [name, process?.pid]))
 }
 
-const SALE = 'id: demo\nfares:\n  - { id: second, stock: 10 }\n'
+const SALE = `id: demo
+name: Demo
+limitPerBuyer: 2
+holdSeconds: 300
+fares:
+  - { id: second, name: Second class, stock: 10, price: { amount: 100, currency: EUR } }
+`
 
 function saleFile(text = SALE): string {
   mkdirSync(dir, { recursive: true })
