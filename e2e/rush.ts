@@ -26,11 +26,8 @@ export function wishOf({ buyer, token }: Buyer, more: Partial<Wish> = {}): Wish 
 
 /** Answers that a sale which is open, and healthy, gives. */
 export const HEALTHY = ['201', '200', '409 all_held', '409 limit_reached']
-/**
- * And what buyers hear, and repeat after, while things die. 0 is no answer at all: a worker of nginx that a reload ends
- * closes connections that it thinks idle, also one on which it has not yet read the next request.
- */
-export const TROUBLED = [...HEALTHY, '503 busy', '503 outcome_unknown', '503 recovering', '0']
+/** And what buyers hear, and repeat after, while things die. An answer it always is: nginx lives, and drops nobody. */
+export const TROUBLED = [...HEALTHY, '503 busy', '503 outcome_unknown', '503 recovering']
 
 export interface Expected {
   readonly stock: Stock
