@@ -92,6 +92,8 @@ const SCARCITY = new Set(['sold_out', 'all_held', 'not_enough'])
 interface Refusal {
   readonly purchase: Purchase
   readonly attempt: Attempt
+  /** The most tickets that may have been left when it was made. */
+  readonly most: number
 }
 
 /**
@@ -100,33 +102,34 @@ interface Refusal {
  * Two proofs, each sure by itself. By the buyers' own times: an order whose first attempt began after the refusal was
  * heard was taken after it. By the order's `createdAt`, which is Redis's clock and here the clock of this machine:
  * an order made in a later millisecond than the refusal was heard. `sold_out` and `all_held` say that nothing
- * remains; `not_enough` that less remains than was asked for.
+ * remains; `not_enough` that less remains than was asked for. Of refusals that say the same of a fare, the first to
+ * be heard has the most orders after it, so it alone is judged.
  */
 export function noFalseScarcity(history: History): Violation[] {
-  const refusals = history.flatMap((purchase) =>
-    purchase.attempts
-      .filter(({ code }) => code !== null && SCARCITY.has(code))
-      .map((attempt) => ({ purchase, attempt })),
-  )
+  const first = new Map<string, Refusal>()
+  for (const purchase of history) {
+    for (const attempt of purchase.attempts) {
+      if (attempt.code === null || !SCARCITY.has(attempt.code)) continue
+      const most = attempt.code === 'not_enough' ? purchase.quantity - 1 : 0
+      const claim = `${purchase.fareId} ${most}`
+      const known = first.get(claim)
+      if (known === undefined || attempt.completedMs < known.attempt.completedMs) {
+        first.set(claim, { purchase, attempt, most })
+      }
+    }
+  }
   const orders = [...ordersOf(history).values()]
-  const fares = new Set(refusals.map(({ purchase }) => purchase.fareId))
-  return [...fares].flatMap((fareId) => {
-    const ofFare = orders.filter(({ purchase }) => purchase.fareId === fareId)
-    const faults = refusals
-      .filter(({ purchase }) => purchase.fareId === fareId)
-      .toSorted((a, b) => a.attempt.completedMs - b.attempt.completedMs)
-      .map((refusal) => falseRefusal(refusal, ofFare))
-    return faults.find((fault) => fault !== null) ?? []
-  })
+  return [...first.values()].flatMap((refusal) => falseRefusal(refusal, orders) ?? [])
 }
 
-function falseRefusal({ purchase, attempt }: Refusal, orders: readonly Order[]): Violation | null {
+function falseRefusal({ purchase, attempt, most }: Refusal, orders: readonly Order[]): Violation | null {
   const later = orders.filter(
     (order) =>
-      (order.purchase.attempts[0]?.invokedMs ?? 0) > attempt.completedMs || createdAtMs(order) > attempt.completedAtMs,
+      order.purchase.fareId === purchase.fareId &&
+      ((order.purchase.attempts[0]?.invokedMs ?? 0) > attempt.completedMs ||
+        createdAtMs(order) > attempt.completedAtMs),
   )
   const tickets = later.reduce((sum, order) => sum + order.purchase.quantity, 0)
-  const most = attempt.code === 'not_enough' ? purchase.quantity - 1 : 0
   if (tickets <= most) return null
   const heard = `buyer ${purchase.buyer} heard ${attempt.code} for ${purchase.quantity} at ${Math.round(attempt.completedMs)} ms`
   return { rule: 'false_scarcity', witness: `${heard}, ${tickets} tickets were taken later, such as ${later[0]?.id}` }
