@@ -103,8 +103,9 @@ function buy(parts: BuyRouteParts, exchange: Exchange): void {
   const pending = new PendingBuy(wish, parts.clock.monotonicMs(), (answer) =>
     respond(parts, exchange, desk, pending, answer),
   )
-  exchange.onAbort = () => desk.abandon(pending)
   desk.buy(pending)
+  // Answered at once from memory, as in a rush nearly all are: nobody can go before that.
+  if (!pending.isAnswered) exchange.onAbort = () => desk.abandon(pending)
 }
 
 function respond(
