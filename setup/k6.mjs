@@ -1,10 +1,13 @@
 /** k6, for the bench: found by K6_BIN, in .tools/, in PATH; else built by Go where that is there. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { EXIT_MISSING_PROGRAM, findProgram, SetupError } from './programs.mjs'
 
-export const K6_PACKAGE = 'go.k6.io/k6/v2@v2.3.0'
+const K6_MODULE = 'go.k6.io/k6/v2'
+const K6_VERSION = 'v2.2.0'
+export const K6_PACKAGE = `${K6_MODULE}@${K6_VERSION}`
 
 /** @param {string} root @param {string[]} args @param {NodeJS.ProcessEnv} environment @returns {string | null} */
 export function findK6(root, args, environment) {
@@ -33,7 +36,30 @@ export function ensureK6(root, args, environment, note) {
   note(`building k6 (go install ${K6_PACKAGE}); this takes some minutes once`)
   const bin = join(root, '.tools')
   mkdirSync(bin, { recursive: true })
-  const run = spawnSync(go, ['install', K6_PACKAGE], { env: { ...environment, GOBIN: bin }, stdio: ['ignore', 2, 2] })
-  if (run.status !== 0) throw new SetupError(`k6 could not be built. By hand:\n\n  ${how}\n`, EXIT_MISSING_PROGRAM)
+  if (!install(go, bin, environment) && !buildInModule(go, bin, environment)) {
+    throw new SetupError(`k6 could not be built. By hand:\n\n  ${how}\n`, EXIT_MISSING_PROGRAM)
+  }
   return join(bin, 'k6')
+}
+
+/** @param {string} go @param {string} bin @param {NodeJS.ProcessEnv} environment @returns {boolean} */
+function install(go, bin, environment) {
+  const env = { ...environment, GOBIN: bin }
+  return spawnSync(go, ['install', K6_PACKAGE], { env, stdio: ['ignore', 2, 2] }).status === 0
+}
+
+/**
+ * `go install` asks which versions there are, to warn of retracted ones, and some module mirrors do not say. A module
+ * that requires just this version need not ask.
+ * @param {string} go @param {string} bin @param {NodeJS.ProcessEnv} environment @returns {boolean}
+ */
+function buildInModule(go, bin, environment) {
+  const dir = mkdtempSync(join(tmpdir(), 'farebox-k6-'))
+  try {
+    writeFileSync(join(dir, 'go.mod'), `module k6-build\n\ngo 1.24\n\nrequire ${K6_MODULE} ${K6_VERSION}\n`)
+    const args = ['build', '-mod=mod', '-o', join(bin, 'k6'), K6_MODULE]
+    return spawnSync(go, args, { cwd: dir, env: environment, stdio: ['ignore', 2, 2] }).status === 0
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
 }

@@ -203,7 +203,7 @@ describe('k6', () => {
     expect(k6.findK6(box, ['--k6', other], environment({ K6_BIN: inPath }))).toBe(other)
     expect(() => k6.findK6(box, ['--k6=/nowhere'], environment())).toThrow('there is no k6')
     expect(() => k6.ensureK6('/nowhere', [], { PATH: '/nowhere' }, () => undefined)).toThrow(
-      'go install go.k6.io/k6/v2@v2.3.0',
+      'go install go.k6.io/k6/v2@v2.2.0',
     )
   })
 })
