@@ -3,7 +3,7 @@
  * dies, no ticket moves.
  */
 import { createHmac } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import { Value } from 'typebox/value'
@@ -319,6 +319,7 @@ it.each([
     expect(existsSync(join(space.dir, 'cluster.json'))).toBe(false)
     expect(existsSync(space.dir), 'the directory').toBe(false)
   }
+  rmSync(space.root, { recursive: true })
 })
 
 it('a bad sale file is refused by a running cluster, which keeps its sales', async () => {
