@@ -38,7 +38,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config',
     'runtime',
   ],
-  'coordinator/supervise': ['coordinator/supervise', 'loadbalancer', 'config', 'runtime', 'stock', 'npm:yaml'],
+  'coordinator/supervise': [
+    'coordinator/supervise',
+    'node/heap',
+    'loadbalancer',
+    'config',
+    'runtime',
+    'stock',
+    'npm:yaml',
+  ],
   'coordinator/cli': [
     'coordinator',
     'loadbalancer',
@@ -53,7 +61,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   loadbalancer: ['loadbalancer', 'runtime', 'stock/core'],
   'loadbalancer/render': ['loadbalancer/render', 'loadbalancer/problems', 'stock/core', 'runtime/assert'],
-  bench: ['bench', 'node/order-id', 'runtime', 'stock', 'http', 'config', 'npm:uWebSockets.js', 'npm:ioredis'],
+  bench: [
+    'bench',
+    'node/order-id',
+    'node/heap',
+    'runtime',
+    'stock',
+    'http',
+    'config',
+    'npm:uWebSockets.js',
+    'npm:ioredis',
+  ],
   e2e: ['e2e', 'runtime', 'http/schemas', 'npm:ioredis', 'npm:typebox', 'npm:vitest'],
 }
 

@@ -18,7 +18,7 @@ import { type Caller, type ConfirmReply, type StockPort, StoreError } from '../s
 import type { DeskMetrics } from './node-metrics.ts'
 import { orderIds, type OrderIds } from './order-id.ts'
 import type { PendingBuy } from './pending-buy.ts'
-import { type Admission, SaleQuota } from './quota/sale-quota.ts'
+import { type Admission, type Asked, type Refusal, SaleQuota } from './quota/sale-quota.ts'
 
 export interface DeskSettings {
   readonly nodeId: string
@@ -68,6 +68,7 @@ export class SaleDesk {
   #state: DeskState = 'joining'
   #queue: PendingBuy[] = []
   #batchesInFlight = 0
+  #itemsInFlight = 0
   #isFlushScheduled = false
   #isHeartbeatInFlight = false
   #isJoining = false
@@ -123,6 +124,11 @@ export class SaleDesk {
 
   stop(): void {
     this.#setState('stopped')
+  }
+
+  /** The "no" that memory allows; null for a wish to be taken by {@link buy}. */
+  refusal(wish: Asked, nowMs: number): Refusal | null {
+    return this.#state === 'recovering' ? null : this.quota.refusal(wish, nowMs)
   }
 
   /** Takes a wish; it is answered through {@link PendingBuy.answer}, sooner or later. */
@@ -259,7 +265,7 @@ export class SaleDesk {
 
   #flush(): void {
     const { batchMaxItems, batchMaxInFlight } = this.#settings
-    while (this.#state === 'selling' && this.#queue.length > 0 && this.#batchesInFlight < batchMaxInFlight) {
+    while (this.#state === 'selling' && this.#isWorthACall() && this.#batchesInFlight < batchMaxInFlight) {
       const taken = this.#queue.slice(0, batchMaxItems)
       this.#queue = this.#queue.length > taken.length ? this.#queue.slice(taken.length) : []
       const batch = taken.filter((buy) => this.#isStillWanted(buy))
@@ -267,6 +273,15 @@ export class SaleDesk {
       // What the dead gave back is for those in line; no reply will come to wake them.
       else this.#wake()
     }
+  }
+
+  /**
+   * The first call goes at once. While one is out, a second waits until it would carry as many: every call costs the
+   * store a turn and a write to its disk, and a small one now delays the large one behind it.
+   */
+  #isWorthACall(): boolean {
+    const waiting = this.#queue.length
+    return waiting > 0 && waiting >= Math.min(this.#itemsInFlight, this.#settings.batchMaxItems)
   }
 
   /** What was answered meanwhile (its buyer gone, its deadline past) is not sent, or not sent again. */
@@ -278,6 +293,7 @@ export class SaleDesk {
 
   async #confirm(batch: PendingBuy[]): Promise<void> {
     this.#batchesInFlight += 1
+    this.#itemsInFlight += batch.length
     for (const buy of batch) buy.isOut = true
     const sentMs = this.#clock.monotonicMs()
     this.#metrics.batchSent(batch, sentMs)
@@ -305,6 +321,7 @@ export class SaleDesk {
       this.#leaveSale('fenced')
     } finally {
       this.#batchesInFlight -= 1
+      this.#itemsInFlight -= batch.length
       if (this.#batchesInFlight === 0) this.#onBatchesDone?.()
     }
     this.#wake()

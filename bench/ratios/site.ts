@@ -6,6 +6,7 @@ import { Redis } from 'ioredis'
 import type { QuotaRules, SaleDefinition } from '../../stock/core/words.ts'
 import { connectRedisStock, type RedisStock } from '../../stock/redis/redis-stock.ts'
 import { saleKeys } from '../../stock/redis/keys.ts'
+import { NODE_HEAP_FLAGS } from '../../node/heap.ts'
 import { saleFaults } from '../report/sale-faults.ts'
 import { freePort, SERVER_CORE, start, type Started, until } from './processes.ts'
 import { FARE, SALE } from './requests.ts'
@@ -143,11 +144,8 @@ export class Site {
   }
 }
 
-/** BENCH_NODE_OPTIONS, for a profile: for example `--cpu-prof --cpu-prof-dir=/tmp/profiles`. */
+/** As `up` starts a node, and BENCH_NODE_OPTIONS, for a profile: for example `--cpu-prof --cpu-prof-dir=/tmp/profiles`. */
 function nodeOptions(directory: string): string[] {
-  const text = process.env['BENCH_NODE_OPTIONS'] ?? ''
-  return text
-    .split(' ')
-    .filter(Boolean)
-    .map((option) => option.replace('DIR', directory))
+  const more = (process.env['BENCH_NODE_OPTIONS'] ?? '').split(' ').filter(Boolean)
+  return [...NODE_HEAP_FLAGS, ...more.map((option) => option.replace('DIR', directory))]
 }

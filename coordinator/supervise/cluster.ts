@@ -9,6 +9,7 @@ import { takeLock } from '../../loadbalancer/atomic-file.ts'
 import { applyPlan, endOrphans, findNginx, readApplied, startNginx, stopNginx } from '../../loadbalancer/apply.ts'
 import { identify, isAlive } from '../../loadbalancer/process-identity.ts'
 import type { ProcessIdentity } from '../../loadbalancer/process-identity.ts'
+import { NODE_HEAP_FLAGS } from '../../node/heap.ts'
 import { FIRST_PLAN } from '../../loadbalancer/render.ts'
 import { readOperatorConfig, writeClusterConfig } from './cluster-config.ts'
 import { aliveProcesses, changeCluster, processesOf, readCluster, withProcess, writeCluster } from './cluster-file.ts'
@@ -136,7 +137,9 @@ async function spawnByName(root: string, file: ClusterFile, name: string): Promi
   const coordinator = file.coordinators.find(({ id }) => id === name)
   const args = node ? nodeArguments(dir, node) : coordinator && coordinatorArguments(dir, coordinator)
   if (!args) throw new ClusterFailure('no_such_node', `there is no process "${name}" in ${dir}`)
-  return startProcess(dir, { name, program: process.execPath, args: [join(root, 'bin', 'farebox'), ...args] })
+  const flags = node ? NODE_HEAP_FLAGS : []
+  const program = process.execPath
+  return startProcess(dir, { name, program, args: [...flags, join(root, 'bin', 'farebox'), ...args] })
 }
 
 /**

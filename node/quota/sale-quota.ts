@@ -18,13 +18,17 @@ import { Winners } from './winners.ts'
 /** How long a heartbeat vouches for what it said, from when it was sent. */
 export const FRESH_MS = 1000
 
-/** What a buyer wants, and what of it is deducted here. */
-export interface Wish {
+/** What a buyer wants. */
+export interface Asked {
   readonly buyer: string
   readonly fareId: string
   readonly quantity: number
   /** False where a repeat is impossible: the key was made for this very request, or the buyer is. */
   readonly mayRepeat: boolean
+}
+
+/** The same with what of it is deducted here. */
+export interface Wish extends Asked {
   /** Tickets deducted for it; 0 while it waits, and for one that only asks. */
   deducted: number
   /** Counted among those that ask without a deduction. */
@@ -124,12 +128,28 @@ export class SaleQuota<W extends Wish> {
     return this.#fares.get(fareId)
   }
 
+  /**
+   * The "no" that memory allows, or null when the store must be asked. Changes nothing, so that most of a rush after
+   * the last ticket is answered without anything made for it.
+   */
+  refusal(wish: Asked, nowMs: number): Refusal | null {
+    const admission = this.#judge(wish, this.#fareOf(wish), nowMs)
+    return admission !== null && admission.to === 'buyer' ? admission.refusal : null
+  }
+
   /** Where does this wish go? Its fare must exist. */
   admit(wish: W, nowMs: number): Admission {
     const fare = this.#fareOf(wish)
+    const judged = this.#judge(wish, fare, nowMs)
+    if (judged === null) return this.#deductOrQueue(wish, fare)
+    return judged.to === 'store' ? this.#ask(wish) : judged
+  }
+
+  /** By memory alone: refused, to be asked without a deduction (`store`), or null for the ordinary way. */
+  #judge(wish: Asked, fare: FareQuota, nowMs: number): Admission | null {
     if (!isQuantity(wish.quantity, this.#limitPerBuyer)) {
       // The store judges first whether the key was used before; only then is the quantity wrong.
-      return wish.mayRepeat ? this.#ask(wish) : REFUSALS.bad_quantity
+      return wish.mayRepeat ? TO_STORE : REFUSALS.bad_quantity
     }
     const door = this.#door(nowMs)
     if (door !== null) return this.#refuseOrAsk(wish, door, this.#stateVersion, this.#isStateFresh(nowMs))
@@ -140,7 +160,7 @@ export class SaleQuota<W extends Wish> {
         return this.#refuseOrAsk(wish, shortage, fare.changedAt, isFresh)
       }
     }
-    return this.#deductOrQueue(wish, fare)
+    return null
   }
 
   /** The answer to a wish is known, or it will not be sent: its deduction goes back. */
@@ -288,10 +308,10 @@ export class SaleQuota<W extends Wish> {
    * repeating, or be at the limit, which comes before a shortage. Where a repeat is possible, a winner not yet known
    * counts too; where it is not, nothing is lost by an answer that a moment later would name the limit instead.
    */
-  #refuseOrAsk(wish: W, refusal: Refusal, since: Version, isFresh: boolean): Admission {
-    if (!isFresh) return this.#ask(wish)
+  #refuseOrAsk(wish: Asked, refusal: Refusal, since: Version, isFresh: boolean): Admission {
+    if (!isFresh) return TO_STORE
     const { winners } = this
-    if (wish.mayRepeat ? winners.mayHaveWon(wish.buyer, since) : winners.has(wish.buyer)) return this.#ask(wish)
+    if (wish.mayRepeat ? winners.mayHaveWon(wish.buyer, since) : winners.has(wish.buyer)) return TO_STORE
     return REFUSALS[refusal]
   }
 
@@ -315,7 +335,7 @@ export class SaleQuota<W extends Wish> {
     return TO_LINE
   }
 
-  #fareOf(wish: W): FareQuota {
+  #fareOf(wish: Asked): FareQuota {
     const fare = this.#fares.get(wish.fareId)
     if (fare === undefined) throw new Error(`no fare ${wish.fareId}`)
     return fare

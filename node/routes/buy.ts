@@ -68,15 +68,13 @@ export function buyRoute(parts: BuyRouteParts): Route {
   }
 }
 
-/** Every answer returns the key; a malformed one is not echoed. A key made here is the exchange's note. */
+/** Every answer returns the key, which is left as the exchange's note; a malformed one is neither noted nor echoed. */
 function returnKey(exchange: Exchange, random: Random): void {
   const sent = exchange.headers[KEY] ?? ''
-  if (sent === '') {
-    exchange.note = random.hex(MADE_KEY_BYTES)
-    exchange.addHeader('Idempotency-Key', exchange.note)
-  } else if (isIdempotencyKey(sent)) {
-    exchange.addHeader('Idempotency-Key', sent)
-  }
+  if (sent === '') exchange.note = random.hex(MADE_KEY_BYTES)
+  else if (isIdempotencyKey(sent)) exchange.note = sent
+  else return
+  exchange.addHeader('Idempotency-Key', exchange.note)
 }
 
 function buy(parts: BuyRouteParts, exchange: Exchange): void {
@@ -86,8 +84,8 @@ function buy(parts: BuyRouteParts, exchange: Exchange): void {
   }
   const body = readBuyBody(exchange.body)
   if (body.outcome === 'malformed') return refuse('malformed', body.detail)
-  const key = exchange.note ?? exchange.headers[KEY] ?? ''
-  if (!isIdempotencyKey(key)) return refuse('bad_key')
+  const key = exchange.note
+  if (key === null) return refuse('bad_key')
   const identity = parts.identifier.identify(exchange.headers[AUTHORIZATION] ?? '')
   if (identity.outcome === 'missing') return refuse('unauthenticated')
   if (identity.outcome === 'refused') return refuse('unauthenticated', identity.detail)
@@ -97,14 +95,19 @@ function buy(parts: BuyRouteParts, exchange: Exchange): void {
   if (desk.quota.fare(fareId) === undefined) return refuse('no_such_fare')
 
   const { buyer } = identity
-  const isKeyMade = exchange.note !== null || exchange.headers[KEY_MADE] === '1'
+  const isKeyMade = exchange.headers[KEY] === '' || exchange.headers[KEY_MADE] === '1'
   const mayRepeat = !isKeyMade && identity.outcome === 'known'
   const wish = { buyer, fareId, quantity: body.quantity, mayRepeat, key, saleId, orderIds: desk.orderIds }
-  const pending = new PendingBuy(wish, parts.clock.monotonicMs(), (answer) =>
-    respond(parts, exchange, desk, pending, answer),
-  )
+  const nowMs = parts.clock.monotonicMs()
+  // In a rush nearly all are answered here, and nothing is made for them.
+  const refusal = desk.refusal(wish, nowMs)
+  if (refusal !== null) {
+    parts.metrics.outcomes[refusal] += 1
+    respondProblem(exchange, desk, fareId, refusal, null, nowMs)
+    return
+  }
+  const pending = new PendingBuy(wish, nowMs, (answer) => respond(parts, exchange, desk, pending, answer))
   desk.buy(pending)
-  // Answered at once from memory, as in a rush nearly all are: nobody can go before that.
   if (!pending.isAnswered) exchange.onAbort = () => desk.abandon(pending)
 }
 
@@ -123,7 +126,7 @@ function respond(
       return
     case 'memory':
       outcomes[answer.refusal] += 1
-      respondProblem(exchange, desk, pending, answer.refusal, null, parts.clock.monotonicMs())
+      respondProblem(exchange, desk, pending.fareId, answer.refusal, null, parts.clock.monotonicMs())
       return
     case 'store': {
       const { verdict, nowMs } = answer
@@ -132,7 +135,7 @@ function respond(
       if (verdict.order === undefined) {
         const code = PROBLEM_OF[verdict.status as Exclude<ItemStatus, 'held' | 'replayed'>]
         outcomes[code] += 1
-        respondProblem(exchange, desk, pending, code, verdict.buyerTickets ?? null, answeredMs)
+        respondProblem(exchange, desk, pending.fareId, code, verdict.buyerTickets ?? null, answeredMs)
         return
       }
       const isNew = verdict.status === 'held'
@@ -147,7 +150,7 @@ function respond(
 function respondProblem(
   exchange: Exchange,
   desk: SaleDesk,
-  pending: PendingBuy,
+  fareId: string,
   code: AnswerCode,
   buyerTickets: number | null,
   nowMs: number,
@@ -165,7 +168,7 @@ function respondProblem(
       return
     }
     case 'not_enough':
-      exchange.problem(code, null, { members: { remaining: quota.fare(pending.fareId)?.level?.remaining ?? 0 } })
+      exchange.problem(code, null, { members: { remaining: quota.fare(fareId)?.level?.remaining ?? 0 } })
       return
     case 'limit_reached':
       exchange.problem(code, null, { members: { held: buyerTickets ?? 0, limit: definition.limitPerBuyer } })
