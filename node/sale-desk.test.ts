@@ -189,6 +189,18 @@ describe('trouble', () => {
     expect(codeOf(await settled(rushing.buy(desk, { buyer: 'ann', key: 'a' })))).toBe('held')
   })
 
+  it('after the last ticket a recovering sale is not said to be held by others', async () => {
+    const rushing = await start({ tickets: 1 })
+    const desk = first(rushing.desks)
+    expect(codeOf(await settled(rushing.buy(desk, { buyer: 'ann', key: 'a' })))).toBe('held')
+    await vi.advanceTimersByTimeAsync(600)
+    expect(codeOf(await settled(rushing.buy(desk, { buyer: 'bob', key: 'b' })))).toBe('all_held')
+    rushing.restartStore()
+    await vi.advanceTimersByTimeAsync(400)
+    expect(desk.state).toBe('recovering')
+    expect(codeOf(await rushing.buy(desk, { buyer: 'bob', key: 'b' }))).toBe('recovering')
+  })
+
   it('an older copy restored in place stops the sale, also when other nodes have moved it on meanwhile', async () => {
     const rushing = await start({ desks: 2 })
     const [one, two] = rushing.desks

@@ -136,7 +136,10 @@ export async function startRush(options: RushOptions): Promise<Rush> {
         told.push({ orderId, buyer, quantity, answer })
         resolve(answer)
       })
-      desk.buy(pending)
+      // As the buy route does: first whether memory allows a "no", then the desk.
+      const refusal = desk.refusal(asked, sentMs)
+      if (refusal === null) desk.buy(pending)
+      else pending.answer({ by: 'memory', refusal })
     })
 
   return {
