@@ -25,6 +25,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'http/uws': ['npm:uWebSockets.js'],
   node: ['node', 'http', 'stock', 'config', 'runtime'],
   'node/quota': ['node/quota', 'stock/core', 'stock/port', 'runtime/assert'],
+  'orders/ledger': [
+    'orders/ledger',
+    'stock/core',
+    'stock/port',
+    'runtime',
+    'config',
+    'npm:postgres',
+    'npm:@electric-sql/pglite',
+  ],
   'coordinator/plan': ['coordinator/plan', 'stock/core', 'stock/port', 'runtime/assert'],
   'coordinator/operations': ['coordinator/operations', 'coordinator/plan', 'stock', 'config', 'runtime'],
   'coordinator/daemon': [
