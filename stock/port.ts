@@ -263,11 +263,21 @@ export interface FleetNode {
   readonly lastSeenMs: number
 }
 
+/** A process of the orders service, as it last announced itself. */
+export interface OrdersProcess {
+  readonly id: string
+  /** Where it serves buyers. */
+  readonly url: string
+  readonly adminUrl: string
+}
+
 export interface FleetSnapshot {
   readonly nowMs: number
   readonly version: Version
   readonly certified: boolean
   readonly nodes: readonly FleetNode[]
+  /** Who announced itself and has not resigned; one that died is forgotten after a while. */
+  readonly orders: readonly (OrdersProcess & { readonly lastSeenMs: number })[]
   readonly saleIds: readonly string[]
   readonly leader: {
     readonly id: string
@@ -317,6 +327,14 @@ export interface FleetStore {
   >
   /** Gives the lease back, so that another need not wait for it to lapse. */
   resign(coordinatorId: string): Promise<void>
+  /**
+   * An orders process says that it is there, again and again. Heard also while the fleet is not certified, for those
+   * who recover it must be found, and takes no seq: nothing is promised by it. Whoever was silent for
+   * {@link ORDERS_FORGOTTEN_AFTER_MS} is forgotten at somebody's next announcement.
+   */
+  announceOrders(process: OrdersProcess): Promise<{ readonly nowMs: number }>
+  /** An orders process stops: nobody is to look for it any more. */
+  resignOrders(id: string): Promise<void>
   /**
    * Changes nodes, each only at the epoch expected; `dead` also raises the epoch. A stale lease is refused.
    * A node itself may say that it drains or has drained, with its own epoch and `lease: null`.

@@ -73,6 +73,7 @@ describe('a planted difference is found', () => {
     ['a change ignores a store behind', inScript('change-state', 'seen_seq > sale.seq', 'false')],
     ['heartbeat reckons the dead in', inScript('heartbeat', 'now - dead_after_ms', '0')],
     ['settle gives back twice', inScript('settle', "if order.letter == letter then return 'already' end", '')],
+    ['silent orders processes stay', inScript('fleet-announce-orders', '<= now - forgotten_after_ms', '< 0')],
     ['certify keeps the era', inScript('certify-sale', 'sale.era = era\n', '')],
   ]
   it.each(scripts)('in a script: %s', { timeout: 120_000 }, async (_name, plant) => {

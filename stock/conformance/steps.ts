@@ -121,6 +121,12 @@ const fleetStep = fc.oneof(
     ttlMs: fc.constantFrom(0, 50, 5000),
   }),
   fc.record({
+    do: fc.constant('fleetAnnounceOrders' as const),
+    who: fc.constantFrom('o1', 'o2'),
+    afterMs: fc.constantFrom(0, 0, 60_000),
+  }),
+  fc.record({ do: fc.constant('fleetResignOrders' as const), who: fc.constantFrom('o1', 'o2') }),
+  fc.record({
     do: fc.constant('fleetSetNodes' as const),
     lease: fc.option(fc.nat(3)),
     node,
@@ -299,6 +305,12 @@ class Runner {
         return fleet.heartbeat({ id: one.node, epoch: one.epoch })
       case 'fleetLead':
         return fleet.lead({ id: one.who, adminUrl: 'http://c' }, one.ttlMs)
+      case 'fleetAnnounceOrders':
+        this.nowMs += one.afterMs
+        await this.world.setNow(this.nowMs)
+        return fleet.announceOrders({ id: one.who, url: `http://${one.who}`, adminUrl: 'http://admin' })
+      case 'fleetResignOrders':
+        return fleet.resignOrders(one.who)
       case 'fleetSetNodes': {
         const { state, weight } = one
         const change = { id: one.node, expectedEpoch: one.epoch }

@@ -1,7 +1,10 @@
 /** The fleet as the global store keeps it: which nodes there are, who leads, which sales there are. */
 import type { StoreContext } from './sale-record.ts'
 import type { Version } from './words.ts'
-import type { FleetNode, FleetSnapshot, NodeState } from '../port.ts'
+import type { FleetNode, FleetSnapshot, NodeState, OrdersProcess } from '../port.ts'
+
+/** After this long without an announcement an orders process is taken for gone. */
+export const ORDERS_FORGOTTEN_AFTER_MS = 60_000
 
 export interface FleetRecord {
   era: number
@@ -9,6 +12,7 @@ export interface FleetRecord {
   certificate: string
   configHash: string | null
   nodes: Map<string, FleetNode>
+  orders: Map<string, OrdersProcess & { lastSeenMs: number }>
   saleIds: Set<string>
   leader: { id: string; adminUrl: string; lease: number; untilMs: number } | null
   /** Highest lease number handed out; only grows. */
@@ -23,6 +27,7 @@ export function newFleetRecord(): FleetRecord {
     certificate: '',
     configHash: null,
     nodes: new Map(),
+    orders: new Map(),
     saleIds: new Set(),
     leader: null,
     lease: 0,
@@ -39,6 +44,7 @@ export function readFleet(record: FleetRecord, context: StoreContext): FleetSnap
     version: fleetVersion(record),
     certified: record.certificate === context.fingerprint,
     nodes: [...record.nodes.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    orders: [...record.orders.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     saleIds: [...record.saleIds].toSorted(),
     leader: record.leader === null || record.leader.untilMs <= context.nowMs ? null : { ...record.leader },
     configHash: record.configHash,
@@ -64,6 +70,15 @@ export function joinFleet(
   }
   record.nodes.set(node.id, node)
   return node
+}
+
+/** Notes an orders process, and forgets those that have been silent for too long. */
+export function announceOrders(record: FleetRecord, announced: OrdersProcess, { nowMs }: StoreContext): void {
+  for (const [id, { lastSeenMs }] of record.orders) {
+    if (lastSeenMs <= nowMs - ORDERS_FORGOTTEN_AFTER_MS) record.orders.delete(id)
+  }
+  const { id, url, adminUrl } = announced
+  record.orders.set(id, { id, url, adminUrl, lastSeenMs: nowMs })
 }
 
 export function takeLease(

@@ -6,6 +6,7 @@ import { changeState, certify, setStock } from '../core/change.ts'
 import { confirm } from '../core/confirm.ts'
 import {
   agreeOnConfig,
+  announceOrders,
   certifyFleet,
   type FleetRecord,
   fleetVersion,
@@ -152,6 +153,14 @@ function memoryFleet(record: FleetRecord, context: () => StoreContext): FleetSto
     lead: async (coordinator, ttlMs) => (certified() ? takeLease(record, coordinator, ttlMs, context()) : RECOVERING),
     async resign(coordinatorId) {
       if (certified()) takeLease(record, { id: coordinatorId, adminUrl: '' }, 0, context())
+    },
+    async announceOrders(process) {
+      const now = context()
+      announceOrders(record, process, now)
+      return { nowMs: now.nowMs }
+    },
+    async resignOrders(id) {
+      record.orders.delete(id)
     },
     async setNodes(lease, changes) {
       if (!certified()) return RECOVERING

@@ -23,5 +23,6 @@ export function saleKeys(saleId: string): SaleKeys {
 export const FLEET_KEYS = {
   fleet: 'farebox:{fleet}:fleet',
   nodes: 'farebox:{fleet}:nodes',
+  orders: 'farebox:{fleet}:orders',
   sales: 'farebox:{fleet}:sales',
 } as const

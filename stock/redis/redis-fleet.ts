@@ -1,4 +1,5 @@
 /** The fleet's verbs over Redis. */
+import { ORDERS_FORGOTTEN_AFTER_MS } from '../core/fleet-record.ts'
 import type { FleetNode, FleetSnapshot, FleetStore, NodeState } from '../port.ts'
 import type { Connection, Reply } from './connection.ts'
 import { FLEET_KEYS } from './keys.ts'
@@ -14,7 +15,7 @@ interface WireReply extends WireHead {
   readonly leaderId: string
 }
 
-const { fleet, nodes, sales } = FLEET_KEYS
+const { fleet, nodes, orders, sales } = FLEET_KEYS
 
 export function redisFleet(connection: Connection): FleetStore {
   const lead: FleetStore['lead'] = async (coordinator, ttlMs) => {
@@ -26,7 +27,7 @@ export function redisFleet(connection: Connection): FleetStore {
   }
   return {
     async read() {
-      return snapshotOf(listOf(await connection.run('fleet-read', [fleet, nodes, sales], [])))
+      return snapshotOf(listOf(await connection.run('fleet-read', [fleet, nodes, sales, orders], [])))
     },
     async agreeOnConfig(hash, deadAfterMs) {
       return { hash: String(await connection.run('fleet-agree', [fleet, nodes], [hash, deadAfterMs])) }
@@ -61,6 +62,13 @@ export function redisFleet(connection: Connection): FleetStore {
     async resign(coordinatorId) {
       await lead({ id: coordinatorId, adminUrl: '' }, 0)
     },
+    async announceOrders({ id, url, adminUrl }) {
+      const args = [id, url, adminUrl, ORDERS_FORGOTTEN_AFTER_MS]
+      return { nowMs: Number(await connection.run('fleet-announce-orders', [fleet, orders], args)) }
+    },
+    async resignOrders(id) {
+      await connection.call('HDEL', orders, id)
+    },
     async setNodes(lease, changes) {
       const wanted = changes.map((change) => [change.id, change.expectedEpoch, change.state ?? '', change.weight ?? ''])
       const wire = parseWire<WireReply>(
@@ -82,6 +90,7 @@ function snapshotOf(reply: readonly Reply[]): FleetSnapshot {
     version: { era: Number(fields.get('era') ?? 0), seq: Number(fields.get('seq') ?? 0) },
     certified: fields.get('certificate') === String(reply[4]),
     nodes: [...fieldsOf(listOf(reply[1]))].map(parseNode).toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    orders: [...fieldsOf(listOf(reply[5]))].map(parseOrdersProcess).toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     saleIds: listOf<string>(reply[2]).toSorted(),
     leader:
       leaderId === undefined || untilMs <= nowMs
@@ -102,4 +111,9 @@ function parseNode([id, text]: [string, string]): FleetNode {
     url,
     adminUrl,
   }
+}
+
+function parseOrdersProcess([id, text]: [string, string]): FleetSnapshot['orders'][number] {
+  const [lastSeenMs, url = '', adminUrl = ''] = text.split(' ')
+  return { id, url, adminUrl, lastSeenMs: Number(lastSeenMs) }
 }

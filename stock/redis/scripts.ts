@@ -14,13 +14,14 @@ const KEY_COUNTS = {
   confirm: 5,
   settle: 4,
   'certify-sale': 3,
-  'fleet-read': 3,
+  'fleet-read': 4,
   'fleet-agree': 2,
   'fleet-certify': 1,
   'fleet-join': 2,
   'fleet-heartbeat': 3,
   'fleet-lead': 1,
   'fleet-set-nodes': 2,
+  'fleet-announce-orders': 2,
 } as const
 
 export type ScriptName = keyof typeof KEY_COUNTS
