@@ -13,6 +13,7 @@ import { DeadlineQueue } from '../http/deadlines.ts'
 import { assertStock, StockLawError } from '../runtime/assert.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { delay, systemTimers, type Timers } from '../runtime/timers.ts'
 import { type QuotaRules, type SaleDefinition } from '../stock/core/words.ts'
 import { type Caller, type ConfirmReply, type StockPort, StoreError } from '../stock/port.ts'
 import type { DeskMetrics } from './node-metrics.ts'
@@ -29,6 +30,8 @@ export interface DeskSettings {
   readonly buyDeadlineMs: number
   /** Whether the store is as durable as `ack` promises; asked before every join. */
   readonly checkDurability: () => Promise<boolean>
+  /** The process's own unless a simulation steps them. */
+  readonly timers?: Timers
 }
 
 /** Time kept back from the buy deadline for getting the answer out. */
@@ -62,6 +65,7 @@ export class SaleDesk {
   readonly #port: StockPort
   readonly #settings: DeskSettings
   readonly #clock: Clock
+  readonly #timers: Timers
   readonly #logger: Logger
   readonly #metrics: DeskMetrics
   readonly #deadlines: DeadlineQueue
@@ -95,6 +99,7 @@ export class SaleDesk {
     this.#port = port
     this.#settings = settings
     this.#clock = clock
+    this.#timers = settings.timers ?? systemTimers
     this.#logger = logger.child({ saleId: definition.id })
     this.#metrics = metrics
     this.#deadlines = new DeadlineQueue(Math.max(settings.buyDeadlineMs - ANSWER_MARGIN_MS, settings.buyDeadlineMs / 2))
@@ -257,7 +262,7 @@ export class SaleDesk {
   #scheduleFlush(): void {
     if (this.#isFlushScheduled) return
     this.#isFlushScheduled = true
-    setImmediate(() => {
+    this.#timers.soon(() => {
       this.#isFlushScheduled = false
       this.#flush()
     })
@@ -406,7 +411,7 @@ export class SaleDesk {
       // Batches still out may get their verdicts; joining now would fence them for nothing.
       await this.#batchesDone()
       if (await this.#joinOnce()) return
-      await delay(REJOIN_DELAY_MS)
+      await delay(this.#timers, REJOIN_DELAY_MS)
     }
   }
 
@@ -466,7 +471,7 @@ export class SaleDesk {
         cursor = page.cursor
       } catch (error) {
         this.#onTrouble('scan', error)
-        await delay(REJOIN_DELAY_MS)
+        await delay(this.#timers, REJOIN_DELAY_MS)
       }
     }
     if (cursor === null) winners.finishReading(reading)
@@ -477,10 +482,4 @@ export class SaleDesk {
     const moved = this.quota.wake(this.#clock.monotonicMs())
     for (const { wish, admission } of moved) this.#place(wish, admission)
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms)
-  })
 }

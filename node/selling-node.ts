@@ -1,6 +1,7 @@
 /** One node: its place in the fleet and a desk per sale, driven by two timers. */
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { systemTimers } from '../runtime/timers.ts'
 import type { StockPort } from '../stock/port.ts'
 import { FleetMember, type Self } from './fleet-member.ts'
 import type { DeskMetrics } from './node-metrics.ts'
@@ -23,7 +24,7 @@ export class SellingNode {
   member: FleetMember | null = null
   readonly desks = new Map<string, SaleDesk>()
   readonly #options: SellingNodeOptions
-  readonly #timers: NodeJS.Timeout[] = []
+  readonly #endTimers: (() => void)[] = []
   #weight = 0
   #isReadingSales = false
   /** Every sale that the fleet named has a desk that is in it, or knows that it is recovering. */
@@ -44,11 +45,12 @@ export class SellingNode {
   start(self: Self): void {
     this.member = new FleetMember(this.#options.port.fleet, this.#options.logger, self)
     this.#weight = self.weight
-    this.#timers.push(
-      setInterval(() => void this.#beat(), this.#options.heartbeatMs),
-      setInterval(() => {
+    const timers = this.#options.desk.timers ?? systemTimers
+    this.#endTimers.push(
+      timers.every(this.#options.heartbeatMs, () => void this.#beat()),
+      timers.every(TICK_MS, () => {
         for (const desk of this.desks.values()) desk.tick()
-      }, TICK_MS),
+      }),
     )
     void this.#beat()
   }
@@ -59,7 +61,7 @@ export class SellingNode {
   }
 
   stop(): void {
-    for (const timer of this.#timers) clearInterval(timer)
+    for (const end of this.#endTimers) end()
     for (const desk of this.desks.values()) desk.stop()
   }
 
