@@ -122,14 +122,17 @@ describe('loadConfig', () => {
   })
 
   it.each([
-    ['ledger: { url: "pglite://x" }', 'ledger.url'],
-    ['latePayment: refund', 'latePayment'],
-    ['demo: { signIn: true }', 'demo.signIn'],
-  ])('refuses %s as not yet supported', (text, path) => {
-    expect(faultsOf({ file: write(text) })).toEqual([
-      expect.objectContaining({ path, message: expect.stringContaining('not yet supported') as string }),
-    ])
-    expect(faultsOf({ environment: { ...environment, [environmentName(path)]: 'x' } })).toHaveLength(1)
+    ['ledger: { url: "mysql://x" }', 'ledger.url'],
+    ['latePayment: maybe', 'latePayment'],
+    ['demo: { signIn: 2 }', 'demo.signIn'],
+    ['orders: { processes: 2 }', 'orders.processes'],
+    ['orders: { processes: 2 }\nledger: { url: "pglite:///x" }', 'orders.processes'],
+  ])('refuses %s', (text, path) => {
+    expect(faultsOf({ file: write(text) })).toEqual([expect.objectContaining({ path })])
+  })
+
+  it('takes several orders processes with PostgreSQL', () => {
+    expect(faultsOf({ file: write('orders: { processes: 2 }\nledger: { url: "postgres://x/y" }') })).toEqual([])
   })
 
   it('refuses a file that is missing, not YAML or not a map', () => {

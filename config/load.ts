@@ -255,6 +255,13 @@ function crossCheck(found: Map<OptionPath, Found>, faults: Fault[]): void {
     const message = `allowed is at most half of deadAfterMs (${deadAfterMs}): one lost heartbeat is not a death`
     faults.push({ path: 'heartbeatMs', value: heartbeatMs, message })
   }
+  const processes = valueOf(found, 'orders.processes') as number
+  const ledgerUrl = valueOf(found, 'ledger.url') as string | null
+  // Without a URL `up` uses pglite.
+  if (processes > 1 && ledgerUrl?.startsWith('postgres') !== true) {
+    const message = 'allowed is 1 with pglite://, which one process opens alone; more need postgres:// as ledger.url'
+    faults.push({ path: 'orders.processes', value: processes, message })
+  }
 }
 
 function valueOf(found: Map<OptionPath, Found>, path: OptionPath): unknown {

@@ -101,6 +101,28 @@ export const OPTIONS = {
     description: 'ioredis gathers commands of one turn of the event loop; for measurements.',
     group: 'process',
   },
+  'ledger.url': {
+    schema: text('pglite://DIR or postgres://…', '^(pglite://.+|postgres(ql)?://.+)$'),
+    default: null,
+    unit: null,
+    description: 'Database of sales, orders and payments. Without it `up` uses pglite:// in its directory.',
+    group: 'process',
+  },
+  latePayment: {
+    schema: Type.Union([Type.Literal('retake'), Type.Literal('refund')]),
+    default: 'refund',
+    unit: null,
+    description:
+      'What a payment gets that comes after its hold lapsed: new tickets if there are any, or the money back.',
+    group: 'cluster',
+  },
+  'demo.signIn': {
+    schema: Type.Boolean(),
+    default: false,
+    unit: null,
+    description: 'Whether anybody may have a buyer token for the asking (POST /api/demo/session). For demonstrations.',
+    group: 'cluster',
+  },
   'quota.buffer': {
     schema: Type.Union([wholeNumber(1, 1_000_000_000), Type.String({ pattern: '^[1-9][0-9]{0,3}%$' })]),
     default: '10%',
@@ -208,6 +230,41 @@ export const OPTIONS = {
     description: 'Share of traffic and quota that the node asks for when it joins.',
     group: 'process',
   },
+  'orders.id': {
+    schema: text('an id: 1 to 32 of a-z, 0-9 and -, not starting with -', ID),
+    default: null,
+    unit: null,
+    description: 'Name of this orders process in the fleet.',
+    group: 'process',
+  },
+  'orders.host': {
+    schema: text('an address or host name'),
+    default: '127.0.0.1',
+    unit: null,
+    description: 'Address on which the orders process serves buyers (nginx) and its admin port.',
+    group: 'process',
+  },
+  'orders.port': {
+    schema: wholeNumber(0, 65_535),
+    default: 0,
+    unit: null,
+    description: 'Port for the calls about orders; 0 takes a free one.',
+    group: 'process',
+  },
+  'orders.adminPort': {
+    schema: wholeNumber(0, 65_535),
+    default: 0,
+    unit: null,
+    description: 'Private port for health, metrics and the operator; 0 takes a free one.',
+    group: 'process',
+  },
+  'orders.processes': {
+    schema: wholeNumber(1, 16),
+    default: 1,
+    unit: 'processes',
+    description: 'Orders processes that `up` starts. More than one need PostgreSQL.',
+    group: 'process',
+  },
 } as const satisfies Readonly<Record<string, Option>>
 
 export type OptionPath = keyof typeof OPTIONS
@@ -225,11 +282,7 @@ export type Config = { readonly [G in GroupOf<OptionPath>]: Members<G> } & {
 }
 
 /** Names of the design that this version does not support: refused in so many words. */
-export const UNSUPPORTED_OPTIONS: Readonly<Record<string, string>> = {
-  'ledger.url': 'there is no ledger yet',
-  latePayment: 'there are no payments yet',
-  'demo.signIn': 'there is no demo sign-in yet',
-}
+export const UNSUPPORTED_OPTIONS: Readonly<Record<string, string>> = {}
 
 export function isOptionPath(path: string): path is OptionPath {
   return Object.hasOwn(OPTIONS, path)

@@ -300,7 +300,7 @@ const BAD_CONFIG = `
 identity: { mode: nobody }
 deadAfterMs: 3
 surprise: 1
-ledger: { url: 'pglite://x' }
+ledger: { url: 'mysql://x' }
 batch: { maxItems: many }
 `
 const CONFIG_FAULTS = ['identity.mode', 'deadAfterMs', 'surprise', 'ledger.url', 'batch.maxItems']
