@@ -258,3 +258,31 @@ describe('trouble', () => {
     await waiting
   })
 })
+
+describe('whoever listens to a desk', () => {
+  it('hears of orders made and settled at other desks, and of gaps', async () => {
+    const rushing = await start({ desks: 2 })
+    const [here, there] = rushing.desks
+    if (here === undefined || there === undefined) throw new Error('two desks')
+    const heard: string[] = []
+    here.listener = {
+      isWaiting: true,
+      onOrders({ orderIds, buyers, settled: fates }) {
+        for (const [i, id] of orderIds.entries()) heard.push(`${buyers[i] ?? ''} ${id}`)
+        heard.push(...fates)
+      },
+      onGap: () => heard.push('gap'),
+    }
+    await settled(rushing.buy(there, { buyer: 'ann', key: 'k' }))
+    const id = ordersOf(rushing.stock)[0]?.id ?? ''
+    await vi.advanceTimersByTimeAsync(600)
+    expect(heard).toEqual([`ann ${id}`])
+    await rushing.stock.sales.settle(SALE, [{ orderId: id, fate: { state: 'paid' }, atMs: 1 }], there.quota.seen)
+    await vi.advanceTimersByTimeAsync(600)
+    expect(heard).toEqual([`ann ${id}`, id])
+    rushing.restartStore()
+    await rushing.certify()
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(heard).toContain('gap')
+  })
+})

@@ -15,7 +15,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { delay, systemTimers, type Timers } from '../runtime/timers.ts'
 import { type QuotaRules, type SaleDefinition } from '../stock/core/words.ts'
-import { type Caller, type ConfirmReply, type StockPort, StoreError } from '../stock/port.ts'
+import { type Caller, type ConfirmReply, type StockPort, StoreError, type WinnersPage } from '../stock/port.ts'
 import type { DeskMetrics } from './node-metrics.ts'
 import { orderIds, type OrderIds } from './order-id.ts'
 import type { PendingBuy } from './pending-buy.ts'
@@ -34,9 +34,19 @@ export interface DeskSettings {
   readonly timers?: Timers
 }
 
+/** Whoever wants to hear which orders of the sale change, made through this node or any other. */
+export interface OrderListener {
+  /** Whether it waits for anything: then a backlog of events is read without a pause. */
+  readonly isWaiting: boolean
+  /** `orderIds` were made, one per buyer; `settled` met their fate. */
+  onOrders(page: Pick<WinnersPage, 'orderIds' | 'buyers' | 'settled'>): void
+  /** Changes may have been missed: whatever is shown must be read anew. */
+  onGap(): void
+}
+
 /** Time kept back from the buy deadline for getting the answer out. */
 const ANSWER_MARGIN_MS = 100
-type WinnersPage = Awaited<ReturnType<StockPort['sales']['scanBuyers']>>
+type BuyersPage = Awaited<ReturnType<StockPort['sales']['scanBuyers']>>
 
 const REJOIN_DELAY_MS = 50
 /** Most wishes at a time that ask the store without a deduction. */
@@ -61,6 +71,7 @@ export class SaleDesk {
   epoch = 0
   /** seq of this node's own last change in the present era. */
   lastWriteSeq = 0
+  listener: OrderListener | null = null
 
   readonly #port: StockPort
   readonly #settings: DeskSettings
@@ -210,11 +221,13 @@ export class SaleDesk {
       this.#heartbeatRepliedMs = receivedMs
       this.quota.hearHeartbeat(reply, sentMs, receivedMs)
       this.#wake()
+      this.listener?.onOrders(reply.winners)
       if (reply.winners.lost) {
         this.quota.winners.startReading(reply.version)
         void this.#readWinners()
+        this.listener?.onGap()
       }
-      return !reply.winners.complete && this.quota.lacksWinners
+      return !reply.winners.complete && (this.quota.lacksWinners || this.listener?.isWaiting === true)
     } catch (error) {
       this.#onTrouble('heartbeat', error)
       return false
@@ -437,6 +450,8 @@ export class SaleDesk {
       }
       this.epoch = reply.epoch
       this.lastWriteSeq = reply.version.seq
+      // The events of the old era are not followed to their end.
+      if (reply.version.era !== this.quota.seen.era) this.listener?.onGap()
       this.quota.hearJoin(reply, sentMs, this.#clock.monotonicMs())
     } catch (error) {
       this.#onTrouble('join', error)
@@ -466,7 +481,7 @@ export class SaleDesk {
     let cursor: string | null = ''
     while (cursor !== null && this.#state !== 'stopped' && winners.reading === reading) {
       try {
-        const page: WinnersPage = await this.#port.sales.scanBuyers(this.definition.id, cursor)
+        const page: BuyersPage = await this.#port.sales.scanBuyers(this.definition.id, cursor)
         for (const { buyer } of page.buyers) winners.add(buyer)
         cursor = page.cursor
       } catch (error) {

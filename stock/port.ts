@@ -83,9 +83,13 @@ export interface ConfirmReply extends Reply {
   readonly fares: readonly FareLevel[]
 }
 
-/** A page of buyers who ever got an order, followed by the events' versions. */
+/** A page of the sale's events: who got an order, and which orders met their fate. */
 export interface WinnersPage {
   readonly buyers: readonly string[]
+  /** One per buyer: the order that was made. */
+  readonly orderIds: readonly string[]
+  /** Orders that were settled, in order; one that was settled twice comes twice. */
+  readonly settled: readonly string[]
   /** Where to go on from. */
   readonly cursor: Version
   /** True when this atomic read found nothing further. */
@@ -236,6 +240,8 @@ export interface SaleStore {
     readonly orderIds: readonly string[]
     readonly orders: readonly Order[]
   }>
+  /** The same orders for several buyers in two reads: one list per buyer, newest first. */
+  readOrdersOf(saleId: string, buyers: readonly string[]): Promise<readonly (readonly Order[])[]>
   /** Pages through every order; an order may come twice, none that was there throughout is left out. */
   scanOrders(
     saleId: string,

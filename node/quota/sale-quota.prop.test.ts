@@ -174,7 +174,8 @@ class Model {
     } else {
       const since = this.quota.synced.era === at.version.era ? this.quota.synced.seq : 0
       const fares = FARES.filter((id) => (at.changedSeq[id] ?? 0) > since).map((id) => levelOf(at, id))
-      const winners = { buyers: [...at.winners], cursor: at.version, complete: true, lost: false }
+      const page = { buyers: [...at.winners], orderIds: [], settled: [] }
+      const winners = { ...page, cursor: at.version, complete: true, lost: false }
       const times = { opensAtMs: null, closesAtMs: null }
       this.quota.hearHeartbeat({ outcome: 'alive', ...common, ...times, weight: 1, fares, winners }, sentMs, this.nowMs)
     }

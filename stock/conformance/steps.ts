@@ -408,6 +408,7 @@ async function dump(port: StockPort, saleId: string, rules: QuotaRules): Promise
     fleet: await port.fleet.read(),
     orders: orders.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     buyers,
+    ordersOf: await port.sales.readOrdersOf(saleId, BUYERS),
     counted: counted.buyers.toSorted((a, b) => (a.buyer < b.buyer ? -1 : 1)),
   }
 }

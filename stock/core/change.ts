@@ -35,7 +35,7 @@ export function changeState(
   if (next !== 'unchanged') {
     record.state = next
     record.seq += 1
-    emit(record, [])
+    emit(record)
   }
   return {
     outcome: next === 'unchanged' ? 'unchanged' : 'changed',
@@ -65,7 +65,7 @@ export function setStock(
     fare.stock = stock
     record.seq += 1
     fare.seq = record.seq
-    emit(record, [])
+    emit(record)
   }
   return {
     outcome: changed ? 'changed' : 'unchanged',
@@ -91,6 +91,6 @@ export function certify(
   record.liveWeight = 0
   record.weightsSeq = record.seq
   for (const node of record.nodes.values()) node.lastSeenMs = 0
-  emit(record, [])
+  emit(record)
   return { outcome: 'certified', version: versionOf(record) }
 }

@@ -31,19 +31,19 @@ export function confirm(
 
   const state = stateAt(record, context.nowMs)
   const seqIfHeld = record.seq + 1
-  const winners: string[] = []
+  const made: Order[] = []
   const verdicts = items.map((item): ConfirmVerdict => {
     const verdict = judge(record, item, state, context.nowMs)
     if (verdict.status !== 'held') return verdict
     const order = hold(record, node, item, seqIfHeld, context.nowMs)
-    winners.push(item.buyer)
+    made.push(order)
     return { status: 'held', order }
   })
-  if (winners.length > 0) {
+  if (made.length > 0) {
     record.seq = seqIfHeld
     node.lastWriteSeq = seqIfHeld
     node.lastSeenMs = context.nowMs
-    emit(record, winners)
+    emit(record, { made })
   }
   return {
     outcome: 'judged',

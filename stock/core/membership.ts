@@ -148,7 +148,9 @@ function winnersAfter(record: SaleRecord, after: Version, limit: number): Winner
   const complete = events.length < limit
   const last = events.at(-1)?.version ?? after
   return {
-    buyers: events.flatMap((event) => event.buyers),
+    buyers: events.flatMap(({ made }) => made.map(({ buyer }) => buyer)),
+    orderIds: events.flatMap(({ made }) => made.map(({ id }) => id)),
+    settled: events.flatMap((event) => event.settled),
     cursor: complete ? versionOf(record) : last,
     complete,
     lost: false,

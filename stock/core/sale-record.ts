@@ -39,8 +39,10 @@ export const BUYER_ORDERS_KEPT = 100
 
 export interface SaleEvent {
   readonly version: Version
-  /** Buyers who got an order in this change; empty for changes of another kind. */
-  readonly buyers: readonly string[]
+  /** Orders made by this change; empty for changes of another kind. */
+  readonly made: readonly Pick<Order, 'id' | 'buyer'>[]
+  /** Ids of the orders that this change settled. */
+  readonly settled: readonly string[]
 }
 
 export interface SaleRecord {
@@ -150,6 +152,6 @@ export function liveWeightAt(record: SaleRecord, nowMs: number, rules: QuotaRule
 }
 
 /** Writes an event of the change just made, at the record's present version. */
-export function emit(record: SaleRecord, buyers: readonly string[]): void {
-  record.events.push({ version: versionOf(record), buyers })
+export function emit(record: SaleRecord, orders: Partial<Pick<SaleEvent, 'made' | 'settled'>> = {}): void {
+  record.events.push({ version: versionOf(record), made: [], settled: [], ...orders })
 }

@@ -33,7 +33,7 @@ export function settle(
     for (const [fareId, fare] of fares) record.fares.set(fareId, fare)
     for (const { after } of moves) if (after.state === 'released') giveBackToBuyer(record, after)
     record.seq = seq
-    emit(record, [])
+    emit(record, { settled: moves.map(({ after }) => after.id) })
   }
   return {
     outcome: 'settled',

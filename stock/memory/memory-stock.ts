@@ -87,12 +87,10 @@ function memorySales(records: Map<string, SaleRecord>, context: () => StoreConte
     async readBuyer(saleId, buyer) {
       const record = records.get(saleId)
       const found = record?.buyers.get(buyer)
-      const orders = (found?.orderIds ?? [])
-        .map((id) => record?.orders.get(id))
-        .filter((order): order is Order => order !== undefined)
       const orderIds = (found?.orderIds ?? []).toReversed()
-      return { tickets: found?.tickets ?? 0, orderIds, orders: orders.toReversed() }
+      return { tickets: found?.tickets ?? 0, orderIds, orders: ordersOf(record, buyer) }
     },
+    readOrdersOf: async (saleId, buyers) => buyers.map((buyer) => ordersOf(records.get(saleId), buyer)),
     async scanOrders(saleId, cursor) {
       const page = pageOf([...(records.get(saleId)?.orders.values() ?? [])], cursor)
       return { cursor: page.cursor, orders: page.items }
@@ -102,6 +100,11 @@ function memorySales(records: Map<string, SaleRecord>, context: () => StoreConte
       return { cursor: page.cursor, buyers: page.items.map(([buyer, { tickets }]) => ({ buyer, tickets })) }
     },
   }
+}
+
+function ordersOf(record: SaleRecord | undefined, buyer: string): Order[] {
+  const newestFirst = (record?.buyers.get(buyer)?.orderIds ?? []).toReversed()
+  return newestFirst.map((id) => record?.orders.get(id)).filter((order): order is Order => order !== undefined)
 }
 
 function snapshotOf(record: SaleRecord, rules: QuotaRules, context: StoreContext): SaleSnapshot {

@@ -120,9 +120,9 @@ export function redisSales(connection: Connection): SaleStore {
         options.weight ?? '',
       ]
       const reply = await connection.run('heartbeat', [keys.sale, keys.nodes, keys.events], args)
-      const [json, ...orderLines] = listOf<string>(reply)
+      const [json, ...eventLines] = listOf<string>(reply)
       const wire = parseWire<WireReply>(json)
-      return stoppedOf(wire) ?? heartbeatReply(wire, orderLines)
+      return stoppedOf(wire) ?? heartbeatReply(wire, eventLines)
     },
     async confirm(saleId, caller, items, rules) {
       const keys = saleKeys(saleId)
@@ -168,6 +168,17 @@ export function redisSales(connection: Connection): SaleStore {
       const orderIds = oldestFirst.toReversed()
       const orders = await readOrders(saleId, orderIds)
       return { tickets, orderIds, orders: orders.filter((order) => order !== null) }
+    },
+    async readOrdersOf(saleId, buyers) {
+      if (buyers.length === 0) return []
+      const texts = listOf<string | null>(await connection.call('HMGET', saleKeys(saleId).buyers, ...buyers))
+      const lists = texts.map((text) => (typeof text === 'string' ? parseBuyer(text).orderIds.toReversed() : []))
+      const orders = await readOrders(saleId, lists.flat())
+      let start = 0
+      return lists.map(({ length }) => {
+        start += length
+        return orders.slice(start - length, start).filter((order) => order !== null)
+      })
     },
     async scanOrders(saleId, cursor) {
       const page = await scan(connection, saleKeys(saleId).orders, cursor)
@@ -250,10 +261,23 @@ function joinReply(wire: WireReply): JoinReply {
   return { outcome: 'joined', ...replyOf(wire), epoch, weight, ...timesOf(wire), fares: levelsOf(wire) }
 }
 
-function heartbeatReply(wire: WireReply, orderLines: readonly string[]): HeartbeatReply {
+function heartbeatReply(wire: WireReply, eventLines: readonly string[]): HeartbeatReply {
   const buyers: string[] = []
-  for (const lines of orderLines) {
-    for (const line of lines.split('\n')) buyers.push(buyerOfLine(line))
+  const orderIds: string[] = []
+  const settled: string[] = []
+  for (const lines of eventLines) {
+    for (const line of lines.split('\n')) {
+      const afterId = line.indexOf(' ')
+      const afterFare = line.indexOf(' ', afterId + 1)
+      const orderId = line.slice(0, afterId)
+      if (afterFare === -1) {
+        settled.push(orderId)
+      } else {
+        orderIds.push(orderId)
+        // A buyer may contain spaces.
+        buyers.push(line.slice(line.indexOf(' ', afterFare + 1) + 1))
+      }
+    }
   }
   return {
     outcome: 'alive',
@@ -263,17 +287,13 @@ function heartbeatReply(wire: WireReply, orderLines: readonly string[]): Heartbe
     fares: levelsOf(wire),
     winners: {
       buyers,
+      orderIds,
+      settled,
       cursor: { era: wire.cursorEra, seq: wire.cursorSeq },
       complete: wire.complete,
       lost: false,
     },
   }
-}
-
-/** An event's line is `order_id fare quantity buyer`; a buyer may contain spaces. */
-function buyerOfLine(line: string): string {
-  const afterFare = line.indexOf(' ', line.indexOf(' ') + 1)
-  return line.slice(line.indexOf(' ', afterFare + 1) + 1)
 }
 
 function confirmReply(wire: WireReply, items: readonly ConfirmItem[]): ConfirmReply {

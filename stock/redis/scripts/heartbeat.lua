@@ -7,7 +7,8 @@
 -- KEYS  sale, nodes, events
 -- ARGV  node id, epoch, seen era, seen seq, last write seq, buffer tickets or '', buffer percent or '', dead after ms,
 --       changed since seq, winners after era, winners after seq, most events, weight or ''
--- Returns [JSON, order lines…]: recovering | fenced | alive with weight, fares, cursorEra, cursorSeq, complete
+-- Returns [JSON, lines…], per event those of orders made (`order_id fare quantity buyer`) or settled
+-- (`order_id letter`): recovering | fenced | alive with weight, fares, cursorEra, cursorSeq, complete
 -- @include world
 -- @include sale
 -- @include fence
@@ -49,7 +50,7 @@ end
 for i, event in ipairs(events) do
   local fields = event[2]
   for f = 1, #fields, 2 do
-    if fields[f] == 'o' then reply[#reply + 1] = fields[f + 1] end
+    if fields[f] == 'o' or fields[f] == 's' then reply[#reply + 1] = fields[f + 1] end
   end
 end
 table.insert(reply, 1, reply_json('alive', sale, {
