@@ -80,6 +80,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config',
     'npm:uWebSockets.js',
     'npm:ioredis',
+    'npm:postgres',
+  ],
+  'bench/micro': [
+    'bench',
+    'node/order-id',
+    'node/pending-buy',
+    'node/quota',
+    'node/sale-desk',
+    'runtime',
+    'stock',
+    'http',
+    'npm:tinybench',
   ],
   e2e: ['e2e', 'runtime', 'http/schemas', 'npm:ioredis', 'npm:typebox', 'npm:vitest'],
 }

@@ -1,6 +1,7 @@
-/** `npm run bench -- [ratios|rush] [options]`. */
+/** `npm run bench -- [ratios|rush|micro] [options]`. */
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { askMicro, microLines, QUESTIONS } from './micro/main.ts'
 import { runRatios, STEPS } from './ratios/main.ts'
 import { runRush } from './rush/main.ts'
 
@@ -13,6 +14,9 @@ const HELP = `npm run bench -- ratios [--pairs 7] [--seconds 10] [--connections 
 
 npm run bench -- rush [--buyers 30000] [--stock 10000] [--nodes 4] [--seconds 20] [--k6 PATH]
   A cluster by "farebox up" and everybody at the opening second (k6): the exact sale is the threshold, then the audit.
+
+npm run bench -- micro [--seconds 1] [--only QUESTION,QUESTION]
+  What the parts of a purchase cost, each alone. Questions: ${QUESTIONS.map(({ name }) => name).join(', ')}.
 
 npm run bench -- help
   This text. Without a choice: ratios.
@@ -61,7 +65,16 @@ async function main(args: readonly string[]): Promise<number> {
       resultsDir,
     })
   }
-  if (choice !== 'rush') throw new UsageError(`${choice}: there are ratios and rush`)
+  if (choice === 'micro') {
+    const only = values.only.split(',').filter(Boolean)
+    const questions = QUESTIONS.filter(({ name }) => only.length === 0 || only.includes(name))
+    const unknown = only.filter((name) => !QUESTIONS.some((question) => question.name === name))
+    if (unknown.length > 0) throw new UsageError(`--only ${unknown.join(',')}: there is no such question`)
+    const answers = await askMicro(questions, number('seconds', values.seconds ?? '1') * 1000)
+    process.stdout.write(`${microLines(answers).join('\n')}\n`)
+    return answers.some(({ fault }) => fault !== null) ? 1 : 0
+  }
+  if (choice !== 'rush') throw new UsageError(`${choice}: there are ratios, rush and micro`)
   return runRush({
     root: ROOT,
     k6: values.k6 ?? process.env['K6_BIN'] ?? 'k6',
