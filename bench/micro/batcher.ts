@@ -54,7 +54,7 @@ function buyTogether(desk: SaleDesk, count: number): Task {
 
 /** A desk over a store that says yes at once and keeps nothing. */
 async function openDesk(): Promise<SaleDesk> {
-  const stock = createMemoryStock({ nowMs: systemClock.nowMs, fingerprint: () => 'bench' })
+  const stock = createMemoryStock({ nowMs: () => systemClock.nowMs(), fingerprint: () => 'bench' })
   const { version } = await stock.sales.create(DEFINITION, 1)
   await stock.sales.change(SALE, 'open', version)
   let seq = 10

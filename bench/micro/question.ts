@@ -13,7 +13,7 @@ export interface Question {
   /** In one sentence, as a reader asks it. */
   readonly asks: string
   /** Makes what the tasks need; `directory` is for files of processes, and is removed afterwards. */
-  prepare(directory: string): Promise<{ readonly tasks: readonly Task[]; end(): Promise<void> }>
+  prepare(directory: string): Promise<{ readonly tasks: readonly Task[]; readonly end: () => Promise<void> }>
 }
 
 /** `times` calls of `once` as one timed call: a clock's own cost would drown a single one. */
