@@ -19,7 +19,8 @@ import { createHash } from 'node:crypto'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const ASSETS = ['.lua', '.yaml', '.sql']
+/** `-worker.mjs`: threads start from a file as it lies on the disk. */
+const ASSETS = ['.lua', '.yaml', '.sql', '-worker.mjs']
 /** By path from the root; `bench/k6` is stripped of its types by k6 itself. */
 const SKIPPED = new Set(['node_modules', 'dist', 'web', 'bench/k6', 'bench/results', 'docs', 'setup', 'bin', 'e2e'])
 

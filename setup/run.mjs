@@ -21,6 +21,7 @@ const stay = () => undefined
 const COMMANDS = {
   up: async (args, environment) => run('bin/farebox', ['up', ...upArguments(args)], environment),
   test: async (args, environment) => {
+    /** @type {[string, string[]][]} */
     const steps = [
       [bin('oxlint'), ['--type-aware']],
       [bin('prettier'), ['--check', '--log-level', 'warn', '.']],

@@ -14,6 +14,7 @@ import { registerSaleChanges } from './sale-change.ts'
 import { registerSaleCreate } from './sale-create.ts'
 import { registerSaleReads } from './sale-read.ts'
 import { registerStatus } from './status.ts'
+import { registerTicket } from './ticket.ts'
 import { registerToken } from './token.ts'
 import { registerUp } from './up.ts'
 import { registerVersion } from './version.ts'
@@ -30,6 +31,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerQuota,
   registerAudit,
   registerOrder,
+  registerTicket,
   registerToken,
   registerConfig,
   registerRun,
