@@ -1,7 +1,8 @@
 /**
  * A node's place in the fleet: joins, sends heartbeats, hears its state and weight and which sales there are.
  *
- * Being declared dead while paused shows as a fence; the node then joins anew as live.
+ * Being declared dead while paused shows as a fence; the node then joins anew as live. One that an operator has taken
+ * out of the traffic says so again at once: neither a pause nor a new life of the store brings it back.
  */
 import type { Logger } from '../runtime/logger.ts'
 import type { FleetStore, NodeState } from '../stock/port.ts'
@@ -38,6 +39,10 @@ export class FleetMember {
     this.#self = self
   }
 
+  get id(): string {
+    return this.#self.id
+  }
+
   get isJoined(): boolean {
     return this.#isJoined
   }
@@ -64,16 +69,32 @@ export class FleetMember {
     }
   }
 
-  /** Says what this node itself is about to do. */
-  async announce(state: 'draining' | 'drained'): Promise<void> {
+  /** Says that this process ends: from now on it does not join anew. */
+  async announceEnd(state: 'draining' | 'drained'): Promise<void> {
     this.#isLeaving = true
     await this.#fleet.setNodes(null, [{ id: this.#self.id, expectedEpoch: this.epoch, state }])
     this.state = state
   }
 
+  /** From draining to drained, unless the operator has changed anything meanwhile; false: look again. */
+  async settleDrained(): Promise<boolean> {
+    const { nodes, version } = await this.#fleet.read()
+    const self = nodes.find(({ id }) => id === this.#self.id)
+    if (self === undefined || self.epoch !== this.epoch || self.state !== 'draining') return false
+    const change = { id: self.id, expectedEpoch: self.epoch, state: 'drained' } as const
+    const { outcome } = await this.#fleet.setNodes(null, [change], version)
+    if (outcome !== 'changed') return false
+    this.state = 'drained'
+    return true
+  }
+
   async #join(): Promise<boolean> {
     const reply = await this.#fleet.join(this.#self)
     if (reply.outcome !== 'joined') return false
+    const { state } = this
+    if (state === 'draining' || state === 'drained') {
+      await this.#fleet.setNodes(null, [{ id: this.#self.id, expectedEpoch: reply.epoch, state }])
+    }
     this.epoch = reply.epoch
     this.#isJoined = true
     this.#logger.info({ epoch: reply.epoch, weight: reply.weight }, 'in the fleet')

@@ -10,7 +10,7 @@ import { Metrics } from '../runtime/metrics.ts'
 import { systemRandom } from '../runtime/random.ts'
 import type { StockPort } from '../stock/port.ts'
 import { connectRedisStock } from '../stock/redis/redis-stock.ts'
-import { drain } from './drain.ts'
+import { drainOnDemand, drainToEnd } from './drain.ts'
 import { durabilityFaults } from './durability.ts'
 import { NodeMetrics } from './node-metrics.ts'
 import { adminRoutes } from './routes/admin.ts'
@@ -24,7 +24,7 @@ export class NodeRefusal extends Error {
   override readonly name = 'NodeRefusal'
 }
 
-const DRAIN_TIMEOUT_MS = 8000
+const DRAIN_TIMEOUT_MS = 8500
 const CLOSE_TIMEOUT_MS = 2000
 
 /** Runs a node until a signal ends it; resolves once its ports are open. Rejects with {@link NodeRefusal}. */
@@ -77,8 +77,9 @@ export async function runNode(loaded: LoadedConfig): Promise<{ readonly url: str
 
   const url = `http://${host}:${await server.listen(host, config.node.port)}`
   const adminUrl = `http://${host}:${await adminServer.listen(host, config.node.adminPort)}`
+  node.onDrain = () => drainOnDemand(node, server, logger)
   node.start({ id, url, adminUrl, weight })
-  lifeCycle.addStopStep({ name: 'drain', timeoutMs: DRAIN_TIMEOUT_MS, run: () => drain(node, server, logger) })
+  lifeCycle.addStopStep({ name: 'drain', timeoutMs: DRAIN_TIMEOUT_MS, run: () => drainToEnd(node, server, logger) })
   lifeCycle.addStopStep({
     name: 'close',
     timeoutMs: CLOSE_TIMEOUT_MS * 2,

@@ -2,8 +2,8 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { systemTimers } from '../runtime/timers.ts'
-import type { StockPort } from '../stock/port.ts'
-import { FleetMember, type Self } from './fleet-member.ts'
+import type { FleetSnapshot, StockPort } from '../stock/port.ts'
+import { FleetMember, type FleetNews, type Self } from './fleet-member.ts'
 import type { DeskMetrics } from './node-metrics.ts'
 import { type DeskSettings, SaleDesk } from './sale-desk.ts'
 
@@ -26,6 +26,8 @@ export class SellingNode {
   readonly #options: SellingNodeOptions
   readonly #endTimers: (() => void)[] = []
   #weight = 0
+  /** False once the requests have stopped coming: then the node takes no share either. */
+  #isSharing = true
   #isReadingSales = false
   /** Every sale that the fleet named has a desk that is in it, or knows that it is recovering. */
   #isReady = false
@@ -40,6 +42,10 @@ export class SellingNode {
 
   /** Whether a sale that has no desk here is no sale: the fleet was heard, and each sale that it named has a desk. */
   knowsSales = false
+
+  /** Called when the operator wants this node out of the traffic. */
+  onDrain: () => Promise<void> = async () => {}
+  #isDraining = false
 
   /** `self` is known once the ports are open. */
   start(self: Self): void {
@@ -60,6 +66,18 @@ export class SellingNode {
     return [...this.desks.values()].every((desk) => desk.isIdle)
   }
 
+  /** Null when the store does not answer. */
+  async readFleet(): Promise<FleetSnapshot | null> {
+    return this.#options.port.fleet.read().catch(() => null)
+  }
+
+  /** Takes the weight out of the shares, in every sale at once. */
+  stopSharing(): void {
+    this.#isSharing = false
+    this.#setWeight(0)
+    for (const desk of this.desks.values()) void desk.heartbeat()
+  }
+
   stop(): void {
     for (const end of this.#endTimers) end()
     for (const desk of this.desks.values()) desk.stop()
@@ -69,11 +87,25 @@ export class SellingNode {
     for (const desk of this.desks.values()) void desk.heartbeat()
     const news = await this.member?.heartbeat()
     if (news === null || news === undefined) return
-    this.#weight = news.state === 'live' ? news.weight : 0
-    for (const desk of this.desks.values()) desk.setWeight(this.#weight)
+    this.#hearState(news)
     await this.#openDesks(news.saleIds)
     this.knowsSales = news.saleIds.every((saleId) => this.desks.has(saleId))
     this.#isReady = [...this.desks.values()].every((desk) => desk.state !== 'joining')
+  }
+
+  /** A node that drains keeps its share until nothing arrives any more. */
+  #hearState({ state, weight }: FleetNews): void {
+    if (state === 'live') this.#isSharing = true
+    if (state === 'drained' || state === 'dead') this.#isSharing = false
+    this.#setWeight(this.#isSharing ? weight : 0)
+    if (state !== 'draining' || this.#isDraining) return
+    this.#isDraining = true
+    void this.onDrain().finally(() => (this.#isDraining = false))
+  }
+
+  #setWeight(weight: number): void {
+    this.#weight = weight
+    for (const desk of this.desks.values()) desk.setWeight(weight)
   }
 
   async #openDesks(saleIds: readonly string[]): Promise<void> {

@@ -140,7 +140,13 @@ export interface SaleSnapshot extends Reply {
   readonly nodes: readonly SaleNode[]
   /** Sum of the weights of live nodes, as the scripts reckon it. */
   readonly liveWeight: number
+  /** seq of the last change of any weight, of the shares, or of the set of live nodes. */
+  readonly weightsSeq: number
+  /** Weights that an operator gave the nodes in this sale, in place of the fleet's; null for none. */
+  readonly shares: Shares | null
 }
+
+export type Shares = Readonly<Record<string, number>>
 
 export type StateChange = 'open' | 'pause' | 'close'
 
@@ -178,7 +184,8 @@ export interface SaleStore {
   setStock(saleId: string, fareId: string, stock: number, seen: Version): Promise<ChangeReply>
   /**
    * Sets weights and fences nodes, all or nothing, by a holder of the leader's lease. `lease` is its fencing
-   * number: lower than the highest that ever wrote here is refused.
+   * number: lower than the highest that ever wrote here is refused. With `rule` the sale's shares are replaced in the
+   * same step, if its weights are still those of `expected` (era and weightsSeq): else refused, `weights_changed`.
    */
   setWeights(
     saleId: string,
@@ -186,6 +193,7 @@ export interface SaleStore {
     weights: Readonly<Record<string, number>>,
     fenceNodes: readonly { readonly id: string; readonly epoch: number }[],
     rules: QuotaRules,
+    rule?: { readonly shares: Shares | null; readonly expected: Version },
   ): Promise<ChangeReply>
   /** A node enters the sale, or enters it anew: a higher epoch, which fences everything it sent before. */
   join(
@@ -293,6 +301,8 @@ export interface FleetSnapshot {
   } | null
   /** Hash of the settings on which the cluster must agree; null while nobody has set it. */
   readonly configHash: string | null
+  /** The version of this record up to which the load balancer does what it says; era 0 for none. */
+  readonly applied: Version
 }
 
 /** The fleet in the global store: who is there, who leads, which sales there are. */
@@ -344,6 +354,7 @@ export interface FleetStore {
   /**
    * Changes nodes, each only at the epoch expected; `dead` also raises the epoch. A stale lease is refused.
    * A node itself may say that it drains or has drained, with its own epoch and `lease: null`.
+   * With `expected`, a record of another version is left as it is: `outdated`, with the present version.
    */
   setNodes(
     lease: number | null,
@@ -353,7 +364,10 @@ export interface FleetStore {
       readonly state?: NodeState
       readonly weight?: number
     }[],
-  ): Promise<{ readonly outcome: 'changed' | 'refused'; readonly version: Version } | Stopped>
+    expected?: Version,
+  ): Promise<{ readonly outcome: 'changed' | 'refused' | 'outdated'; readonly version: Version } | Stopped>
+  /** The leader says up to which version the load balancer does what the record says; it never goes back. */
+  noteApplied(lease: number, version: Version): Promise<{ readonly outcome: 'noted' | 'refused' } | Stopped>
 }
 
 export interface StockPort {

@@ -27,7 +27,7 @@ async function coordinator(id: string): Promise<TestCoordinator> {
   const { port, rules, askNode, monotonicMs } = world
   const [eras, marks] = await Promise.all([openEraBook(directory), openMarkBook(directory, id)])
   const applied: Topology[] = []
-  const loadBalancer = { apply: async (topology: Topology) => void applied.push(topology) }
+  const loadBalancer = { apply: async (topology: Topology) => applied.push(topology) > 0 }
   const leadership = new Leadership(port.fleet, { id, adminUrl: `http://${id}` }, monotonicMs)
   const recovery = new Recovery({ port, eras, marks, askNode, log: SILENT, monotonicMs, declaredDurable: false })
   const parts = { port, rules, leadership, loadBalancer, marks, recovery, log: SILENT, monotonicMs }

@@ -8,6 +8,7 @@
 import type { QuotaRules } from '../../stock/core/words.ts'
 import type { FleetSnapshot, SaleSnapshot, StockPort } from '../../stock/port.ts'
 import { DEAF, hear, uninterruptedMs, type Attention } from '../plan/attention.ts'
+import { demandWeights, observeDemand, type Demand } from '../plan/demand.ts'
 import { plan, type Action } from '../plan/plan.ts'
 import type { Topology } from '../plan/topology.ts'
 import type { Leadership, Role } from './leadership.ts'
@@ -26,8 +27,12 @@ export interface CycleParts {
   readonly log: Log
   readonly monotonicMs: () => number
   readonly declaredDurable: boolean
+  /** Whether quota follows the fleet's weights or the demand seen at each node. Default: weight. */
+  readonly share?: 'weight' | 'demand'
 }
 
+/** Demand moves shares at most this often: each change makes every node hear every fare anew. */
+const DEMAND_EVERY_MS = 1000
 const ASK_DURABILITY_EVERY_MS = 1000
 
 export class Cycle {
@@ -35,6 +40,7 @@ export class Cycle {
   #attention: Attention = DEAF
   /** What the load balancer has, as far as this leader knows; forgotten with the lease. */
   #applied: Topology | null = null
+  readonly #demands = new Map<string, { demand: Demand; movedAtMs: number }>()
   #durability: { readonly found: Durability; readonly askedAtMs: number } | null = null
   #role: Role | 'unknown' = 'unknown'
   readonly #underWay = new Map<string, Promise<void>>()
@@ -80,6 +86,7 @@ export class Cycle {
   #forget(): void {
     this.#attention = DEAF
     this.#applied = null
+    this.#demands.clear()
   }
 
   async #observeAndAct(): Promise<void> {
@@ -104,8 +111,9 @@ export class Cycle {
         nowMs: fleet.nowMs,
         fleetVersion: fleet.version,
         nodes: fleet.nodes,
-        sales: whole.map((sale) => ({ ...sale, saleId: sale.definition.id })),
+        sales: whole.map((sale) => ({ ...sale, saleId: sale.definition.id, ...this.#demandOf(sale) })),
         applied: this.#applied,
+        noted: fleet.applied,
       },
       { deadAfterMs: rules.deadAfterMs, uninterruptedMs: uninterruptedMs(this.#attention) },
     )
@@ -155,6 +163,19 @@ export class Cycle {
     }
   }
 
+  /** Null: no change is asked for. Nothing at all where quota follows the fleet's weights. */
+  #demandOf(sale: SaleSnapshot): { readonly demand?: Readonly<Record<string, number>> | null } {
+    if (this.#parts.share !== 'demand') return {}
+    const live = sale.nodes.filter((node) => node.live && node.weight > 0)
+    const { id } = sale.definition
+    const known = this.#demands.get(id)
+    const demand = observeDemand(known?.demand ?? null, sale.nowMs, sale.nodes)
+    const movedAtMs = known?.movedAtMs ?? Number.NEGATIVE_INFINITY
+    const wanted = sale.nowMs - movedAtMs < DEMAND_EVERY_MS ? null : demandWeights(demand, live)
+    this.#demands.set(id, { demand, movedAtMs: wanted === null ? movedAtMs : sale.nowMs })
+    return { demand: wanted }
+  }
+
   /** False when this coordinator may not act any more; the rest of the round is dropped. */
   async #perform(action: Action): Promise<boolean> {
     const { port, loadBalancer, leadership, rules, log } = this.#parts
@@ -175,11 +196,17 @@ export class Cycle {
       }
       case 'apply_topology':
         this.#background('apply the topology', async () => {
-          await loadBalancer.apply(action.topology)
-          if (leadership.lease() === lease) this.#applied = action.topology
+          const inForce = await loadBalancer.apply(action.topology)
+          if (!inForce || leadership.lease() !== lease) return
+          this.#applied = action.topology
           log.info({ topology: action.topology }, 'topology applied')
+          await port.fleet.noteApplied(lease, action.topology.version)
         })
         return true
+      case 'note_applied': {
+        const { outcome } = await port.fleet.noteApplied(lease, action.version)
+        return outcome === 'noted'
+      }
       default:
         return action satisfies never
     }

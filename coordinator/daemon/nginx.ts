@@ -11,11 +11,12 @@ export function nginxOf(dir: string, root: string, log: Log): LoadBalancer {
   return {
     async apply(topology: Topology) {
       const cluster = readCluster(dir)
-      if (cluster === null) return
+      if (cluster === null) return true
       const result = await applyPlan(edgeTopology(cluster, topology.version, topology.servers, root))
       if (result.outcome === 'stale') {
         log.warn({ version: result.version, newest: result.newest }, 'nginx has a newer plan than this one')
       }
+      return result.outcome !== 'stale'
     },
   }
 }

@@ -38,6 +38,22 @@ describe('a quiet fleet', () => {
   })
 })
 
+describe('what the load balancer does', () => {
+  const before = topologyOf({ era: 1, seq: 6 }, [node('n1'), node('n2')])
+  const look = (nodes: readonly ObservedNode[], noted: { era: number; seq: number }) =>
+    plan({ ...observed(nodes, [], before), noted }, awake)
+
+  it('is noted up to a version that changes nothing for it', () => {
+    expect(look([node('n1'), node('n2')], { era: 1, seq: 6 })).toEqual([{ kind: 'note_applied', version }])
+    expect(look([node('n1'), node('n2')], version)).toEqual([])
+  })
+
+  it('is not noted before it does it', () => {
+    const nodes = [node('n1', { state: 'draining' }), node('n2')]
+    expect(kinds(look(nodes, { era: 1, seq: 6 }))).toEqual(['apply_topology'])
+  })
+})
+
 describe('a death', () => {
   it('is declared, and fenced in every sale at the epoch seen there', () => {
     const nodes = [node('n1', { epoch: 4, ...silent }), node('n2')]
@@ -147,7 +163,7 @@ describe('a paused node that wakes', () => {
 })
 
 describe('weights', () => {
-  it('follow the fleet, are at least 1 for a live node, 0 for one that drains or has drained', () => {
+  it('follow the fleet, are at least 1 for a live node, 0 for one that has drained; draining it keeps its own', () => {
     const nodes = [
       node('n1', { weight: 4 }),
       node('n2', { weight: 0 }),
@@ -156,7 +172,27 @@ describe('weights', () => {
     ]
     const members = nodes.map(({ id }) => member(id, { weight: 9 }))
     expect(plan(observed(nodes, [sale(members)]), awake)).toEqual([
-      { kind: 'set_weights', saleId: 'demo', weights: { n1: 4, n2: 1, n3: 0, n4: 0 }, fence: [] },
+      { kind: 'set_weights', saleId: 'demo', weights: { n1: 4, n2: 1, n4: 0 }, fence: [] },
+    ])
+  })
+
+  it('that an operator gave a sale come before the fleet’s, for the nodes named that are live', () => {
+    const nodes = [node('n1', { weight: 4 }), node('n2', { weight: 2 }), node('n3', { state: 'drained' })]
+    const shares = { n1: 7, n3: 5 }
+    const members = nodes.map(({ id }) => member(id, { weight: 1 }))
+    expect(plan(observed(nodes, [sale(members, { shares })]), awake)).toEqual([
+      { kind: 'set_weights', saleId: 'demo', weights: { n1: 7, n2: 2, n3: 0 }, fence: [] },
+    ])
+  })
+
+  it('by demand count unless an operator has said otherwise, and rest where nothing is asked', () => {
+    const nodes = [node('n1', { weight: 4 }), node('n2')]
+    const members = [member('n1', { weight: 60 }), member('n2', { weight: 40 })]
+    const weightsOf = (change: Partial<ObservedSale>) => plan(observed(nodes, [sale(members, change)]), awake)
+    expect(weightsOf({ demand: { n1: 75, n2: 25 } })).toMatchObject([{ weights: { n1: 75, n2: 25 } }])
+    expect(weightsOf({ demand: null })).toEqual([])
+    expect(weightsOf({ demand: { n1: 75, n2: 25 }, shares: { n1: 1, n2: 1 } })).toMatchObject([
+      { weights: { n1: 1, n2: 1 } },
     ])
   })
 

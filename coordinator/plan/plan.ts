@@ -13,9 +13,9 @@
  *
  * A leader that reads the fleet before 3 and the sale after 2 must leave epoch 5 alone: it is not silent.
  */
-import type { Version } from '../../stock/core/words.ts'
+import { compareVersions, type Version } from '../../stock/core/words.ts'
 import { isSilent, mayJudge, newlyDead, type Judge, type ObservedNode } from './liveness.ts'
-import { isNews, topologyOf, trafficWeight, type Topology } from './topology.ts'
+import { isNews, sameServers, topologyOf, trafficWeight, type Topology } from './topology.ts'
 
 export interface ObservedSaleNode {
   readonly id: string
@@ -31,6 +31,10 @@ export interface ObservedSale {
   /** False while the sale is `recovering`: then it is left alone. */
   readonly certified: boolean
   readonly nodes: readonly ObservedSaleNode[]
+  /** An operator's weights for this sale, in place of the fleet's. */
+  readonly shares?: Readonly<Record<string, number>> | null
+  /** What observed demand asks for (`quota.share: demand`), unless an operator has said otherwise. */
+  readonly demand?: Readonly<Record<string, number>> | null
 }
 
 export interface Observed {
@@ -41,6 +45,8 @@ export interface Observed {
   readonly sales: readonly ObservedSale[]
   /** The topology that the load balancer has now; null when nobody knows. */
   readonly applied: Topology | null
+  /** The version up to which the fleet's record says that the load balancer does what it says. */
+  readonly noted?: Version
 }
 
 export type Action =
@@ -54,6 +60,8 @@ export type Action =
       readonly fence: readonly { readonly id: string; readonly epoch: number }[]
     }
   | { readonly kind: 'apply_topology'; readonly topology: Topology }
+  /** The load balancer does what the record of this version says: nodes that leave wait for it. */
+  | { readonly kind: 'note_applied'; readonly version: Version }
 
 /** What must happen now, in this order. */
 export function plan(observed: Observed, judge: Judge): Action[] {
@@ -70,8 +78,39 @@ export function plan(observed: Observed, judge: Judge): Action[] {
   // A death changes the fleet's version; the topology without the dead follows with the next observation, so that
   // it carries the version of the record that says so.
   const topology = topologyOf(observed.fleetVersion, nodes)
-  if (dead.length === 0 && isNews(topology, observed.applied)) actions.push({ kind: 'apply_topology', topology })
+  if (dead.length > 0) return actions
+  const { applied, fleetVersion, noted } = observed
+  if (isNews(topology, applied)) actions.push({ kind: 'apply_topology', topology })
+  else if (isNotNoted(fleetVersion, noted) && applied !== null && sameServers(topology.servers, applied.servers)) {
+    actions.push({ kind: 'note_applied', version: fleetVersion })
+  }
   return actions
+}
+
+function isNotNoted(version: Version, noted: Version | undefined): boolean {
+  return noted !== undefined && compareVersions(version, noted) > 0
+}
+
+/**
+ * What a member of a sale should weigh, or null for leaving it as it is: a node that drains serves on with its share
+ * and takes it out by itself when nothing arrives any more.
+ */
+export function shareOf(
+  node: ObservedNode,
+  sale: Pick<ObservedSale, 'shares' | 'demand'>,
+  present: number,
+): number | null {
+  if (node.state === 'draining') return null
+  if (node.state !== 'live') return 0
+  const told = sale.shares?.[node.id]
+  if (told !== undefined) return told
+  if (sale.shares === null || sale.shares === undefined) {
+    const demanded = sale.demand?.[node.id]
+    if (demanded !== undefined) return demanded
+    // Sharing by demand, and nothing asks for a change now.
+    if (sale.demand === null && present > 0) return null
+  }
+  return trafficWeight(node)
 }
 
 function planSale(sale: ObservedSale, nodes: readonly ObservedNode[], judge: Judge): Action | null {
@@ -86,8 +125,9 @@ function planSale(sale: ObservedSale, nodes: readonly ObservedNode[], judge: Jud
         continue
       weights[member.id] = 0
       fence.push({ id: member.id, epoch: member.epoch })
-    } else if (member.weight !== trafficWeight(node)) {
-      weights[member.id] = trafficWeight(node)
+    } else {
+      const wanted = shareOf(node, sale, member.weight)
+      if (wanted !== null && member.weight !== wanted) weights[member.id] = wanted
     }
   }
   return Object.keys(weights).length === 0 ? null : { kind: 'set_weights', saleId: sale.saleId, weights, fence }

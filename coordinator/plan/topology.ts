@@ -39,7 +39,8 @@ export function isNews(wanted: Topology, applied: Topology | null): boolean {
   return compareVersions(wanted.version, applied.version) > 0 && !sameServers(wanted.servers, applied.servers)
 }
 
-function sameServers(a: readonly TopologyServer[], b: readonly TopologyServer[]): boolean {
+/** Whether both say the same to the load balancer. */
+export function sameServers(a: readonly TopologyServer[], b: readonly TopologyServer[]): boolean {
   return (
     a.length === b.length &&
     a.every((server, index) => {

@@ -97,6 +97,13 @@ const saleStep = fc.oneof(
       lease: fc.nat(3),
       weights: fc.dictionary(node, fc.integer({ min: 1, max: 5 }), { maxKeys: 3, noNullPrototype: true }),
       fence: fc.subarray([...NODES]),
+      rule: fc.option(
+        fc.record({
+          shares: fc.option(fc.dictionary(node, fc.integer({ min: 1, max: 5 }), { maxKeys: 2, noNullPrototype: true })),
+          stale: fc.nat(4).map((draw) => draw === 0),
+        }),
+        { nil: undefined },
+      ),
     }),
   },
   {
@@ -133,6 +140,12 @@ const fleetStep = fc.oneof(
     epoch: fc.integer({ min: 1, max: 3 }),
     state: fc.option(fc.constantFrom<NodeState>('live', 'draining', 'drained', 'dead'), { nil: undefined }),
     weight: fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined }),
+    expected: fc.option(fc.record({ era: fc.integer({ min: 1, max: 2 }), seq: fc.nat(6) }), { nil: undefined }),
+  }),
+  fc.record({
+    do: fc.constant('fleetNoteApplied' as const),
+    lease: fc.nat(3),
+    version: fc.record({ era: fc.nat(2), seq: fc.nat(6) }),
   }),
 )
 
@@ -291,7 +304,11 @@ class Runner {
         )
       case 'setWeights': {
         const fences = one.fence.map((id) => ({ id, epoch: this.knowledge(id).epoch }))
-        return sales.setWeights(this.saleId, one.lease, one.weights, fences, this.rules)
+        if (one.rule === undefined) return sales.setWeights(this.saleId, one.lease, one.weights, fences, this.rules)
+        const { shares, stale } = one.rule
+        const now = await sales.read(this.saleId, this.rules)
+        const expected = { era: now?.version.era ?? 0, seq: stale ? 0 : (now?.weightsSeq ?? 0) }
+        return sales.setWeights(this.saleId, one.lease, one.weights, fences, this.rules, { shares, expected })
       }
       case 'certify':
         return sales.certify(this.saleId, one.wrong ? this.newest.era + 1 : this.newest.era, one.era, one.floor)
@@ -314,14 +331,20 @@ class Runner {
       case 'fleetSetNodes': {
         const { state, weight } = one
         const change = { id: one.node, expectedEpoch: one.epoch }
-        return fleet.setNodes(one.lease, [
-          {
-            ...change,
-            ...(state === undefined ? {} : { state }),
-            ...(weight === undefined ? {} : { weight }),
-          },
-        ])
+        return fleet.setNodes(
+          one.lease,
+          [
+            {
+              ...change,
+              ...(state === undefined ? {} : { state }),
+              ...(weight === undefined ? {} : { weight }),
+            },
+          ],
+          one.expected,
+        )
       }
+      case 'fleetNoteApplied':
+        return fleet.noteApplied(one.lease, one.version)
       case 'wait':
         this.nowMs += one.ms
         return this.world.setNow(this.nowMs)

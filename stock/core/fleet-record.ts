@@ -1,6 +1,6 @@
 /** The fleet as the global store keeps it: which nodes there are, who leads, which sales there are. */
 import type { StoreContext } from './sale-record.ts'
-import type { Version } from './words.ts'
+import { compareVersions, type Version } from './words.ts'
 import type { FleetNode, FleetSnapshot, NodeState, OrdersProcess } from '../port.ts'
 
 /** After this long without an announcement an orders process is taken for gone. */
@@ -17,6 +17,8 @@ export interface FleetRecord {
   leader: { id: string; adminUrl: string; lease: number; untilMs: number } | null
   /** Highest lease number handed out; only grows. */
   lease: number
+  /** Up to which version the load balancer does what the record says. */
+  applied: Version
 }
 
 /** Not certified until a coordinator allots its first era. */
@@ -31,6 +33,7 @@ export function newFleetRecord(): FleetRecord {
     saleIds: new Set(),
     leader: null,
     lease: 0,
+    applied: { era: 0, seq: 0 },
   }
 }
 
@@ -48,6 +51,7 @@ export function readFleet(record: FleetRecord, context: StoreContext): FleetSnap
     saleIds: [...record.saleIds].toSorted(),
     leader: record.leader === null || record.leader.untilMs <= context.nowMs ? null : { ...record.leader },
     configHash: record.configHash,
+    applied: record.applied,
   }
 }
 
@@ -108,9 +112,10 @@ export function setNodes(
   lease: number | null,
   changes: readonly NodeChange[],
   context: StoreContext,
-): 'changed' | 'refused' {
-  const holdsLease = record.leader !== null && record.leader.untilMs > context.nowMs && record.leader.lease === lease
-  if (lease !== null && !holdsLease) return 'refused'
+  expected: Version | null = null,
+): 'changed' | 'refused' | 'outdated' {
+  if (lease !== null && !holdsLease(record, lease, context)) return 'refused'
+  if (expected !== null && compareVersions(expected, fleetVersion(record)) !== 0) return 'outdated'
   let changed = false
   for (const change of changes) {
     const node = record.nodes.get(change.id)
@@ -122,6 +127,22 @@ export function setNodes(
   }
   if (changed) record.seq += 1
   return 'changed'
+}
+
+/** Only the holder of the lease may say so; a lower version than noted changes nothing. */
+export function noteApplied(
+  record: FleetRecord,
+  lease: number,
+  version: Version,
+  context: StoreContext,
+): 'noted' | 'refused' {
+  if (!holdsLease(record, lease, context)) return 'refused'
+  if (compareVersions(version, record.applied) > 0) record.applied = version
+  return 'noted'
+}
+
+function holdsLease({ leader }: FleetRecord, lease: number, { nowMs }: StoreContext): boolean {
+  return leader !== null && leader.untilMs > nowMs && leader.lease === lease
 }
 
 /** The hash that counts: set by the first of a fleet, and anew when no node is live any more. */

@@ -10,7 +10,7 @@ import {
   versionOf,
 } from './sale-record.ts'
 import { compareVersions, type FareLevel, type QuotaRules, type Version } from './words.ts'
-import type { Caller, ChangeReply, HeartbeatReply, JoinReply, Stopped, WinnersPage } from '../port.ts'
+import type { Caller, ChangeReply, HeartbeatReply, JoinReply, Shares, Stopped, WinnersPage } from '../port.ts'
 
 export function join(
   record: SaleRecord | undefined,
@@ -101,11 +101,17 @@ export function setWeights(
   fenceNodes: readonly { readonly id: string; readonly epoch: number }[],
   rules: QuotaRules,
   context: StoreContext,
+  rule?: { readonly shares: Shares | null; readonly expected: Version },
 ): ChangeReply {
   if (record === undefined || record.certificate !== context.fingerprint) return { outcome: 'recovering' }
   if (lease < record.lease) return { outcome: 'refused', why: 'stale_lease', version: versionOf(record) }
+  const { era, weightsSeq } = record
+  if (rule !== undefined && compareVersions(rule.expected, { era, seq: weightsSeq }) !== 0) {
+    return { outcome: 'refused', why: 'weights_changed', version: versionOf(record) }
+  }
   record.lease = lease
-  let changed = false
+  let changed = rule !== undefined && sharesText(rule.shares) !== sharesText(record.shares)
+  if (rule !== undefined) record.shares = rule.shares
   for (const [id, weight] of Object.entries(weights)) {
     const node = record.nodes.get(id)
     if (node === undefined || node.weight === weight) continue
@@ -130,6 +136,11 @@ export function setWeights(
     nowMs: context.nowMs,
     state: stateAt(record, context.nowMs),
   }
+}
+
+/** One text for equal shares; empty for none. */
+export function sharesText(shares: Shares | null): string {
+  return shares === null ? '' : JSON.stringify(Object.entries(shares).toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 function levelsChangedSince(record: SaleRecord, sinceSeq: number, weight: number, rules: QuotaRules): FareLevel[] {

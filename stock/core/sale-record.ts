@@ -61,6 +61,8 @@ export interface SaleRecord {
   weightsSeq: number
   /** Highest lease number that ever changed weights in this era. */
   lease: number
+  /** An operator's weights for this sale, in place of the fleet's. */
+  shares: Readonly<Record<string, number>> | null
   orders: Map<string, Order>
   buyers: Map<string, BuyerRecord>
   events: SaleEvent[]
@@ -88,6 +90,7 @@ export function newSaleRecord(definition: SaleDefinition, era: number, context: 
     liveWeight: 0,
     weightsSeq: 1,
     lease: 0,
+    shares: null,
     orders: new Map(),
     buyers: new Map(),
     events: [],

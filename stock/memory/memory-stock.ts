@@ -12,6 +12,7 @@ import {
   fleetVersion,
   joinFleet,
   newFleetRecord,
+  noteApplied,
   readFleet,
   setNodes,
   takeLease,
@@ -71,8 +72,8 @@ function memorySales(records: Map<string, SaleRecord>, context: () => StoreConte
     },
     change: async (saleId, change, seen) => changeState(records.get(saleId), change, seen, context()),
     setStock: async (saleId, fareId, stock, seen) => setStock(records.get(saleId), fareId, stock, seen, context()),
-    setWeights: async (saleId, lease, weights, fenceNodes, rules) =>
-      setWeights(records.get(saleId), lease, weights, fenceNodes, rules, context()),
+    setWeights: async (saleId, lease, weights, fenceNodes, rules, rule) =>
+      setWeights(records.get(saleId), lease, weights, fenceNodes, rules, context(), rule),
     join: async (saleId, node, seen, lastWriteSeq, rules) =>
       join(records.get(saleId), node, seen, lastWriteSeq, rules, context()),
     heartbeat: async (saleId, caller, options, rules) =>
@@ -118,6 +119,8 @@ function snapshotOf(record: SaleRecord, rules: QuotaRules, context: StoreContext
     fares: countersOf(record),
     nodes: nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     liveWeight: record.liveWeight,
+    weightsSeq: record.weightsSeq,
+    shares: record.shares,
   }
 }
 
@@ -165,10 +168,13 @@ function memoryFleet(record: FleetRecord, context: () => StoreContext): FleetSto
     async resignOrders(id) {
       record.orders.delete(id)
     },
-    async setNodes(lease, changes) {
+    async setNodes(lease, changes, expected) {
       if (!certified()) return RECOVERING
-      const outcome = setNodes(record, lease, changes, context())
+      const outcome = setNodes(record, lease, changes, context(), expected)
       return { outcome, version: fleetVersion(record) }
+    },
+    async noteApplied(lease, version) {
+      return certified() ? { outcome: noteApplied(record, lease, version, context()) } : RECOVERING
     },
   }
 }

@@ -69,13 +69,21 @@ export function redisFleet(connection: Connection): FleetStore {
     async resignOrders(id) {
       await connection.call('HDEL', orders, id)
     },
-    async setNodes(lease, changes) {
+    async setNodes(lease, changes, expected) {
       const wanted = changes.map((change) => [change.id, change.expectedEpoch, change.state ?? '', change.weight ?? ''])
       const wire = parseWire<WireReply>(
-        await connection.run('fleet-set-nodes', [fleet, nodes], [lease ?? '', JSON.stringify(wanted)]),
+        await connection.run(
+          'fleet-set-nodes',
+          [fleet, nodes],
+          [lease ?? '', JSON.stringify(wanted), expected?.era ?? '', expected?.seq ?? ''],
+        ),
       )
-      const outcome = wire.outcome === 'changed' ? 'changed' : 'refused'
+      const outcome = wire.outcome === 'changed' || wire.outcome === 'outdated' ? wire.outcome : 'refused'
       return stoppedOf(wire) ?? { outcome, version: versionOf(wire) }
+    },
+    async noteApplied(lease, { era, seq }) {
+      const wire = parseWire<WireReply>(await connection.run('fleet-note-applied', [fleet], [lease, era, seq]))
+      return stoppedOf(wire) ?? { outcome: wire.outcome === 'noted' ? 'noted' : 'refused' }
     },
   }
 }
@@ -97,6 +105,7 @@ function snapshotOf(reply: readonly Reply[]): FleetSnapshot {
         ? null
         : { id: leaderId, adminUrl: fields.get('leader_url') ?? '', lease: Number(fields.get('lease')), untilMs },
     configHash: fields.get('config_hash') ?? null,
+    applied: { era: Number(fields.get('applied_era') ?? 0), seq: Number(fields.get('applied_seq') ?? 0) },
   }
 }
 

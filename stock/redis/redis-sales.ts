@@ -1,5 +1,6 @@
 /** A sale's verbs over Redis: each is one script call. */
 import { heldOrder } from '../core/confirm.ts'
+import { sharesText } from '../core/membership.ts'
 import { stateAt } from '../core/sale-record.ts'
 import { statusOfNumber } from '../core/status.ts'
 import type { FareLevel, Order, QuotaRules, SaleState, Version } from '../core/words.ts'
@@ -91,14 +92,22 @@ export function redisSales(connection: Connection): SaleStore {
         await connection.run('set-stock', [keys.sale, keys.events], [fareId, stock, seen.era, seen.seq]),
       )
     },
-    async setWeights(saleId, lease, weights, fenceNodes, rules) {
+    async setWeights(saleId, lease, weights, fenceNodes, rules, rule) {
       const keys = saleKeys(saleId)
       const fences = fenceNodes.map((node) => [node.id, node.epoch])
       return changeReply(
         await connection.run(
           'set-weights',
           [keys.sale, keys.nodes],
-          [lease, rules.deadAfterMs, JSON.stringify(Object.entries(weights)), JSON.stringify(fences)],
+          [
+            lease,
+            rules.deadAfterMs,
+            JSON.stringify(Object.entries(weights)),
+            JSON.stringify(fences),
+            rule?.expected.era ?? '',
+            rule?.expected.seq ?? '',
+            sharesText(rule?.shares ?? null),
+          ],
         ),
       )
     },
@@ -336,5 +345,11 @@ function snapshotOf(reply: readonly unknown[], rules: QuotaRules): SaleSnapshot 
     })),
     nodes: nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     liveWeight: number('live_weight'),
+    weightsSeq: number('weights_seq'),
+    shares: parseShares(sale.get('shares') ?? ''),
   }
+}
+
+function parseShares(text: string): SaleSnapshot['shares'] {
+  return text === '' ? null : Object.fromEntries(JSON.parse(text) as [string, number][])
 }

@@ -22,6 +22,7 @@ const KEY_COUNTS = {
   'fleet-lead': 1,
   'fleet-set-nodes': 2,
   'fleet-announce-orders': 2,
+  'fleet-note-applied': 1,
 } as const
 
 export type ScriptName = keyof typeof KEY_COUNTS

@@ -1,10 +1,11 @@
 #!lua
 -- Changes nodes' states and weights, each only at the epoch expected; `dead` raises the epoch, which fences it.
--- Only the holder of the lease may, or a node for itself with an empty lease.
+-- Only the holder of the lease may, or a node for itself with an empty lease. With an expected version, a record of
+-- another version is left as it is.
 --
 -- KEYS  fleet, nodes
--- ARGV  lease or '', JSON [[node id, expected epoch, state or '', weight or '']…]
--- Returns JSON: recovering | refused | changed
+-- ARGV  lease or '', JSON [[node id, expected epoch, state or '', weight or '']…], expected era and seq or ''
+-- Returns JSON: recovering | refused | outdated | changed
 -- @include world
 -- @include fleet
 
@@ -12,8 +13,11 @@ local fleet_key, nodes_key = KEYS[1], KEYS[2]
 local lease, changes = tonumber(ARGV[1]), cjson.decode(ARGV[2])
 local fleet = read_fleet(fleet_key)
 if not fleet.certified then return RECOVERING end
-local holds = fleet.leader_id and fleet.leader_until > clock_ms() and fleet.lease == lease
-if lease and not holds then return fleet_json('refused', fleet, {}) end
+if lease and not holds_lease(fleet, lease, clock_ms()) then return fleet_json('refused', fleet, {}) end
+local expected_era, expected_seq = tonumber(ARGV[3]), tonumber(ARGV[4])
+if expected_era and (expected_era ~= fleet.era or expected_seq ~= fleet.seq) then
+  return fleet_json('outdated', fleet, {})
+end
 
 local writes = {}
 for _, change in ipairs(changes) do

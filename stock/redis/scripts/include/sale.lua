@@ -6,7 +6,7 @@
 --   state        as last set; opens_at and closes_at act by the clock
 --   opens_at closes_at   milliseconds, empty for none
 --   limit        tickets per buyer
---   live_weight weights_seq lease   see set-weights.lua and heartbeat.lua
+--   live_weight weights_seq lease shares   see set-weights.lua and heartbeat.lua
 --   fares        the fare ids in order, separated by spaces
 --   definition   JSON as the operator wrote it, with the order-id secret
 --   stock:F remaining:F held:F paid:F seq:F   per fare F
