@@ -71,6 +71,8 @@ describe('a token', () => {
     const [head, , signature] = bearer('alice').slice(7).split('.')
     const changed = `${head}.${base64({ sub: 'mallory', exp })}.${signature}`
     const hs512 = createSigner({ key: Buffer.from(SECRET), algorithm: 'HS512' })({ sub: 'a', exp })
+    // Alice's token is in the cache, and the changed one ends in the same signature.
+    expect(identifier.identify(bearer('alice')).outcome).toBe('known')
     const refused = [`Bearer ${none}`, `Bearer ${none}x`, `Bearer ${changed}`, `Bearer ${hs512}`]
     refused.push(claims({ sub: 'a', exp }, Buffer.from('another secret of thirty-two bytes')))
     refused.push('Bearer', 'Bearer a.b', 'Bearer a.b.c', `Basic ${head}`, head ?? '', 'Bearer a b')

@@ -4,6 +4,9 @@
  * A token is checked once; afterwards it costs one look into a map and a comparison of its expiry. The cache holds two
  * generations: when the young one is full it becomes the old one and the former old one is dropped. So it is bounded,
  * and what is in use stays, without bookkeeping per look.
+ *
+ * A place of the cache is found by the end of the signature, because hashing a whole token costs more than everything
+ * else about a refusal; the whole header is then compared, so nobody passes with somebody else's signature.
  */
 import { createPublicKey } from 'node:crypto'
 import { createVerifier } from 'fast-jwt'
@@ -32,6 +35,11 @@ export type Identity =
   | { readonly outcome: 'refused'; readonly detail: string }
 
 type Known = Extract<Identity, { outcome: 'known' }>
+/** One place of the cache. */
+interface Kept {
+  readonly authorization: string
+  readonly identity: Known
+}
 
 const LEEWAY_MS = 5000
 const BUYER = /^[\x20-\x7e]{1,128}$/
@@ -39,6 +47,8 @@ const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+)$/i
 /** Of the header; also bounds what one place of the cache holds. */
 const MAX_LENGTH = 4096
 const DEFAULT_CACHE_SIZE = 50_000
+/** Characters of the signature: 120 of its bits. */
+const PLACE_LENGTH = 20
 
 const MISSING: Identity = { outcome: 'missing' }
 const NOT_BEARER: Identity = { outcome: 'refused', detail: 'the Authorization header is not of the form Bearer TOKEN' }
@@ -58,8 +68,8 @@ export class Identifier {
   readonly #cacheSize: number
   readonly #anonymousPrefix: string
   #anonymousCount = 0
-  #young = new Map<string, Known>()
-  #old = new Map<string, Known>()
+  #young = new Map<string, Kept>()
+  #old = new Map<string, Kept>()
 
   constructor(options: IdentityOptions, clock: Clock, random: Random) {
     this.#clock = clock
@@ -72,9 +82,10 @@ export class Identifier {
   /** `authorization` is the header as it came, empty text where there is none. */
   identify(authorization: string): Identity {
     if (authorization === '') return this.#anonymous ? this.#newBuyer() : MISSING
-    const known = this.#young.get(authorization) ?? this.#fromOld(authorization)
-    if (known !== undefined) return known.expiresAtMs > this.#clock.nowMs() ? known : EXPIRED
-    return this.#check(authorization)
+    const place = authorization.slice(-PLACE_LENGTH)
+    const kept = this.#young.get(place) ?? this.#fromOld(place)
+    if (kept === undefined || kept.authorization !== authorization) return this.#check(authorization)
+    return kept.identity.expiresAtMs > this.#clock.nowMs() ? kept.identity : EXPIRED
   }
 
   /** The same for a token alone, as it comes over a WebSocket. */
@@ -87,18 +98,18 @@ export class Identifier {
     return { outcome: 'anonymous', buyer: this.#anonymousPrefix + this.#anonymousCount.toString(36) }
   }
 
-  #fromOld(authorization: string): Known | undefined {
-    const known = this.#old.get(authorization)
-    if (known !== undefined) this.#remember(authorization, known)
-    return known
+  #fromOld(place: string): Kept | undefined {
+    const kept = this.#old.get(place)
+    if (kept !== undefined) this.#remember(place, kept)
+    return kept
   }
 
-  #remember(authorization: string, known: Known): void {
+  #remember(place: string, kept: Kept): void {
     if (this.#young.size >= this.#cacheSize) {
       this.#old = this.#young
       this.#young = new Map()
     }
-    this.#young.set(authorization, known)
+    this.#young.set(place, kept)
   }
 
   #check(authorization: string): Identity {
@@ -109,7 +120,9 @@ export class Identifier {
     for (const verify of this.#verifiers) {
       try {
         const identity = judgeClaims(verify(token), this.#clock.nowMs())
-        if (identity.outcome === 'known') this.#remember(authorization, identity)
+        if (identity.outcome === 'known') {
+          this.#remember(authorization.slice(-PLACE_LENGTH), { authorization, identity })
+        }
         return identity
       } catch (error) {
         if (isClaimError(error)) refused = BAD_CLAIMS
