@@ -18,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ['config', 'stock/core', 'npm:typebox', 'npm:yaml'],
   'stock/core': ['stock/core', 'stock/port', 'runtime/assert'],
   'stock/port': ['stock/core'],
+  'stock/order-id': ['runtime/assert'],
   'stock/memory': ['stock/memory', 'stock/core', 'stock/port', 'runtime'],
   'stock/redis': ['stock/redis', 'stock/core', 'stock/port', 'runtime', 'npm:ioredis'],
   'stock/conformance': ['stock', 'runtime', 'npm:ioredis', 'npm:fast-check'],
@@ -78,7 +79,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'loadbalancer/render': ['loadbalancer/render', 'loadbalancer/problems', 'stock/core', 'runtime/assert'],
   bench: [
     'bench',
-    'node/order-id',
     'node/heap',
     'runtime',
     'stock',
@@ -90,7 +90,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'bench/micro': [
     'bench',
-    'node/order-id',
     'node/pending-buy',
     'node/quota',
     'node/sale-desk',

@@ -1,7 +1,7 @@
 /** One buy call from admission to answer. */
 import { type DeadlineQueue, type Timed } from '../http/deadlines.ts'
 import type { ConfirmVerdict } from '../stock/port.ts'
-import type { OrderIds } from './order-id.ts'
+import type { OrderIds } from '../stock/order-id.ts'
 import type { Refusal, Wish } from './quota/sale-quota.ts'
 
 export type BuyAnswer =

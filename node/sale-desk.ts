@@ -17,7 +17,7 @@ import { delay, systemTimers, type Timers } from '../runtime/timers.ts'
 import { type QuotaRules, type SaleDefinition } from '../stock/core/words.ts'
 import { type Caller, type ConfirmReply, type StockPort, StoreError, type WinnersPage } from '../stock/port.ts'
 import type { DeskMetrics } from './node-metrics.ts'
-import { orderIds, type OrderIds } from './order-id.ts'
+import { orderIds, type OrderIds } from '../stock/order-id.ts'
 import type { PendingBuy } from './pending-buy.ts'
 import { type Admission, type Asked, type Refusal, SaleQuota } from './quota/sale-quota.ts'
 

@@ -1,4 +1,4 @@
-import { orderIds } from '../../node/order-id.ts'
+import { orderIds } from '../../stock/order-id.ts'
 import { buyerAt, keyAt, SALE } from '../ratios/requests.ts'
 import { many, nothingToEnd, type Question } from './question.ts'
 

@@ -1,7 +1,7 @@
 /** Calls the confirm script directly through the stock port, with batches of a chosen size, each buyer once. */
 import type { Caller, ConfirmItem } from '../../stock/port.ts'
 import type { RedisStock } from '../../stock/redis/redis-stock.ts'
-import { orderIds } from '../../node/order-id.ts'
+import { orderIds } from '../../stock/order-id.ts'
 import { buyerAt, FARE, keyAt, SALE } from './requests.ts'
 import { RULES } from './site.ts'
 
