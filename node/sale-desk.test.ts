@@ -1,6 +1,7 @@
 /** The desk over a store that is slow, breaks off, forgets and fences: what buyers are told must still be true. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { codeOf, FARE, historyFaults, ordersOf, type Rush, SALE, startRush } from './testing/rush.ts'
+import type { SaleDesk } from './sale-desk.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_800_000_000_000 })
@@ -48,7 +49,7 @@ describe('a rush', () => {
       const wish = { buyer: `b${index % 50}`, key: `k${index}`, quantity: 1 + random.below(2) }
       return rushing.insist(wish).then((answer) => ({ wish, answer }))
     })
-    // Now and then the store hangs, a node is fenced, or the store begins a new life.
+    // Now and then the store hangs, a node is fenced, the store begins a new life, or forgets its events.
     for (let time = 0; time < 6; time += 1) {
       await vi.advanceTimersByTimeAsync(random.below(60))
       const event = random.below(4)
@@ -62,6 +63,7 @@ describe('a rush', () => {
         await vi.advanceTimersByTimeAsync(random.below(100))
         await rushing.certify()
       }
+      if (event === 3) await rushing.trim()
     }
     weather.troubleShare = 0
     const ends = await settled(Promise.all(buyers))
@@ -131,6 +133,54 @@ describe('refusals', () => {
     rushing.weather.stalledUntilMs = Date.now() + 60_000
     await vi.advanceTimersByTimeAsync(1300)
     expect(codeOf(await settled(rushing.buy(first(rushing.desks), { buyer: 'bob', key: 'b' })))).toBe('outcome_unknown')
+  })
+})
+
+async function soldOut(): Promise<Rush> {
+  const rushing = await start({ tickets: 3, desks: 2 })
+  const [one] = rushing.desks
+  if (one === undefined) throw new Error('no desk')
+  const answers = ['ann', 'bob', 'eve'].map((buyer) => rushing.buy(one, { buyer, key: 'k' }))
+  expect((await settled(Promise.all(answers))).map(codeOf)).toEqual(['held', 'held', 'held'])
+  return rushing
+}
+
+async function answersOf(rushing: Rush, desk: SaleDesk): Promise<string[]> {
+  await vi.advanceTimersByTimeAsync(600)
+  const buyers = ['ann', 'bob', 'eve', 'late']
+  const answers = buyers.map((buyer) => rushing.buy(desk, { buyer, key: 'k' }))
+  return (await settled(Promise.all(answers))).map((answer) => `${answer.by} ${codeOf(answer)}`)
+}
+
+describe('winners whose events were trimmed', () => {
+  const TRUTH = ['store replayed', 'store replayed', 'store replayed', 'memory all_held']
+
+  it('are known to a node that followed: it has lost some, and reads the whole set', async () => {
+    const rushing = await soldOut()
+    const follower = rushing.desks[1]
+    if (follower === undefined) throw new Error('no desk')
+    expect(follower.quota.winners.size).toBe(0)
+    const { reading } = follower.quota.winners
+    await rushing.trim()
+    expect(await answersOf(rushing, follower)).toEqual(TRUTH)
+    expect(follower.quota.winners.reading).toBe(reading + 1)
+  })
+
+  it('are known to a node that joins afterwards', async () => {
+    const rushing = await soldOut()
+    await rushing.trim()
+    expect(await answersOf(rushing, rushing.addDesk())).toEqual(TRUTH)
+  })
+
+  it('are followed on, when the trimming left what had not been heard', async () => {
+    const rushing = await soldOut()
+    const follower = rushing.desks[1]
+    if (follower === undefined) throw new Error('no desk')
+    await vi.advanceTimersByTimeAsync(300)
+    const { reading } = follower.quota.winners
+    await rushing.trim()
+    expect(await answersOf(rushing, follower)).toEqual(TRUTH)
+    expect(follower.quota.winners.reading).toBe(reading)
   })
 })
 

@@ -94,7 +94,7 @@ export interface WinnersPage {
   readonly cursor: Version
   /** True when this atomic read found nothing further. */
   readonly complete: boolean
-  /** The cursor lies before the oldest event kept: read the whole set by {@link SaleStore.readWinners}. */
+  /** The cursor lies before the oldest event kept: read the whole set by {@link SaleStore.scanBuyers}. */
   readonly lost: boolean
 }
 
@@ -170,6 +170,22 @@ export interface SettleReply extends Reply {
   readonly results: readonly ('settled' | 'already' | 'conflict' | 'unknown_order')[]
 }
 
+/** Orders that came into being after a version, and what the store says of itself, all at one instant. */
+export interface EventsPage extends Reply {
+  /** Whether the store that was read is the certified one, and not behind the version asked after. */
+  readonly certified: boolean
+  /** As they came into being: held. In the order in which they did. */
+  readonly orders: readonly Order[]
+  /** Version of the last event read, from which to go on; the one asked after when there was none. */
+  readonly upTo: Version
+  /** Nothing further at this instant. */
+  readonly complete: boolean
+  /** The version asked after lies before the oldest event kept: events are missing, so none was read. */
+  readonly lost: boolean
+}
+
+export type TrimReply = (Reply & { readonly outcome: 'trimmed'; readonly events: number }) | Stopped
+
 /** One sale in the global store. */
 export interface SaleStore {
   /** Makes the sale. `exists` leaves the store untouched and returns what is there. */
@@ -234,6 +250,13 @@ export interface SaleStore {
     era: number,
     floorSeq: number,
   ): Promise<{ outcome: 'certified' | 'lost_race'; version: Version } | { outcome: 'no_such_sale' }>
+  /**
+   * Follows the orders that came into being after a version; whole events until there are `limit` orders or events.
+   * `null` when the store has no such sale.
+   */
+  readEvents(saleId: string, after: Version, limit: number): Promise<EventsPage | null>
+  /** Forgets the events up to a version that the caller has seen. Whoever followed from before it learns `lost`. */
+  trimEvents(saleId: string, upTo: Version): Promise<TrimReply>
   /** Orders by id; null where the store has none. */
   readOrders(saleId: string, orderIds: readonly string[]): Promise<readonly (Order | null)[]>
   /**

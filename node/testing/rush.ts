@@ -4,7 +4,7 @@
  */
 import { createLogger } from '../../runtime/logger.ts'
 import { type Random, seededRandom } from '../../runtime/random.ts'
-import { conservationFault } from '../../stock/core/sale-record.ts'
+import { conservationFault, type SaleRecord, versionOf } from '../../stock/core/sale-record.ts'
 import type { QuotaRules, SaleDefinition } from '../../stock/core/words.ts'
 import { createMemoryStock, type MemoryStock } from '../../stock/memory/memory-stock.ts'
 import type { Order } from '../../stock/core/words.ts'
@@ -44,6 +44,10 @@ export interface Rush {
   buy(desk: SaleDesk, wish: { buyer: string; key: string; quantity?: number; mayRepeat?: boolean }): Promise<BuyAnswer>
   /** Repeats on whichever desk, with the same key, until the answer is not trouble. */
   insist(wish: { buyer: string; key: string; quantity: number }): Promise<BuyAnswer>
+  /** Another node joins the sale. */
+  addDesk(): SaleDesk
+  /** Forgets every event there is. */
+  trim(): Promise<unknown>
   restartStore(): void
   /** As a coordinator does after a restart. */
   certify(): Promise<void>
@@ -97,9 +101,11 @@ export async function startRush(options: RushOptions): Promise<Rush> {
 
   const logger = createLogger({ level: 'silent' })
   const clock = { nowMs, monotonicMs: nowMs }
-  const desks = Array.from({ length: options.desks }, (_, index) => {
+  const desks: SaleDesk[] = []
+  const timers: NodeJS.Timeout[] = []
+  const addDesk = (): SaleDesk => {
     const settings: DeskSettings = {
-      nodeId: `n${index + 1}`,
+      nodeId: `n${desks.length + 1}`,
       rules: RULES,
       batchMaxItems: 5,
       batchMaxInFlight: 2,
@@ -109,13 +115,16 @@ export async function startRush(options: RushOptions): Promise<Rush> {
       ...options.settings,
     }
     const metrics = { storeErrors: { value: 0 }, batchSent: () => {}, batchAnswered: () => {} }
-    return new SaleDesk(definition, 1, port, settings, clock, logger, metrics)
-  })
-  for (const desk of desks) desk.start()
-  const timers = desks.flatMap((desk) => [
-    setInterval(() => void desk.heartbeat(), HEARTBEAT_MS),
-    setInterval(() => desk.tick(), TICK_MS),
-  ])
+    const desk = new SaleDesk(definition, 1, port, settings, clock, logger, metrics)
+    desks.push(desk)
+    desk.start()
+    timers.push(
+      setInterval(() => void desk.heartbeat(), HEARTBEAT_MS),
+      setInterval(() => desk.tick(), TICK_MS),
+    )
+    return desk
+  }
+  while (desks.length < options.desks) addDesk()
 
   const told: Told[] = []
   const buy: Rush['buy'] = (desk, { buyer, key, quantity = 1, mayRepeat = true }) =>
@@ -150,6 +159,8 @@ export async function startRush(options: RushOptions): Promise<Rush> {
     told,
     faults,
     rules: RULES,
+    addDesk,
+    trim: () => stock.sales.trimEvents(SALE, versionOf(recordOf(stock))),
     buy,
     async insist(wish) {
       for (;;) {
@@ -186,6 +197,12 @@ export function codeOf(answer: BuyAnswer): string {
     case 'trouble':
       return answer.code
   }
+}
+
+export function recordOf(stock: MemoryStock): SaleRecord {
+  const record = stock.saleRecords.get(SALE)
+  if (record === undefined) throw new Error('no sale')
+  return record
 }
 
 export function ordersOf(stock: MemoryStock): readonly Order[] {

@@ -73,6 +73,12 @@ describe('a planted difference is found', () => {
     ['a change ignores a store behind', inScript('change-state', 'seen_seq > sale.seq', 'false')],
     ['heartbeat reckons the dead in', inScript('heartbeat', 'now - dead_after_ms', '0')],
     ['settle gives back twice', inScript('settle', "if order.letter == letter then return 'already' end", '')],
+    [
+      'a heartbeat hides what was trimmed',
+      inScript('heartbeat', 'local lost = is_lost', 'local lost = false and is_lost'),
+    ],
+    ['trimming leaves no mark', inScript('trim-events', "redis.call('HSET', sale_key, 'trimmed', newest[1])", '')],
+    ['reading events knows no limit', inScript('read-events', 'if orders >= limit then break end', '')],
     ['silent orders processes stay', inScript('fleet-announce-orders', '<= now - forgotten_after_ms', '< 0')],
     ['certify keeps the era', inScript('certify-sale', 'sale.era = era\n', '')],
   ]

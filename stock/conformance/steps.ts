@@ -91,6 +91,23 @@ const saleStep = fc.oneof(
     }),
   },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('readEvents' as const),
+      back: fc.nat(12),
+      ahead: fc.nat(9).map((draw) => draw === 0),
+      limit: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('trimEvents' as const),
+      back: fc.nat(8),
+      ahead: fc.nat(9).map((draw) => draw === 0),
+    }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({
       do: fc.constant('setWeights' as const),
@@ -302,6 +319,10 @@ class Runner {
             this.newest,
           ),
         )
+      case 'readEvents':
+        return sales.readEvents(this.saleId, this.versionNear(one), one.limit)
+      case 'trimEvents':
+        return sales.trimEvents(this.saleId, this.versionNear(one))
       case 'setWeights': {
         const fences = one.fence.map((id) => ({ id, epoch: this.knowledge(id).epoch }))
         if (one.rule === undefined) return sales.setWeights(this.saleId, one.lease, one.weights, fences, this.rules)
@@ -395,6 +416,12 @@ class Runner {
       this.knowledge(one.node).lastWriteSeq = reply.version.seq
     }
     return reply
+  }
+
+  /** A version that lies some changes back, or one that the store has not reached. */
+  private versionNear({ back, ahead }: { readonly back: number; readonly ahead: boolean }): Version {
+    const { era, seq } = this.newest
+    return { era, seq: ahead ? seq + 1 : Math.max(seq - back, 0) }
   }
 
   private knowledge(nodeId: string): Knowledge {

@@ -96,7 +96,7 @@ function hold(record: SaleRecord, node: NodeRecord, item: ConfirmItem, seq: numb
 }
 
 /** The order that an item becomes when it is held. */
-export function heldOrder(item: ConfirmItem, nowMs: number, seq: number): Order {
+export function heldOrder(item: Omit<ConfirmItem, 'deadlineMs'>, nowMs: number, seq: number): Order {
   return {
     id: item.orderId,
     fareId: item.fareId,

@@ -1,4 +1,5 @@
 /** Nodes in a sale: joining, heartbeats, weights, fences. The Lua twins are join, heartbeat, set-weights. */
+import { winnersAfter } from './events.ts'
 import { callerFault, certificateFault, lastWriteFault } from './fence.ts'
 import {
   levelFor,
@@ -10,7 +11,7 @@ import {
   versionOf,
 } from './sale-record.ts'
 import { compareVersions, type FareLevel, type QuotaRules, type Version } from './words.ts'
-import type { Caller, ChangeReply, HeartbeatReply, JoinReply, Shares, Stopped, WinnersPage } from '../port.ts'
+import type { Caller, ChangeReply, HeartbeatReply, JoinReply, Shares, Stopped } from '../port.ts'
 
 export function join(
   record: SaleRecord | undefined,
@@ -152,18 +153,4 @@ function levelsChangedSince(record: SaleRecord, sinceSeq: number, weight: number
     if (level !== null) levels.push(level)
   }
   return levels
-}
-
-function winnersAfter(record: SaleRecord, after: Version, limit: number): WinnersPage {
-  const events = record.events.filter((event) => compareVersions(event.version, after) > 0).slice(0, limit)
-  const complete = events.length < limit
-  const last = events.at(-1)?.version ?? after
-  return {
-    buyers: events.flatMap(({ made }) => made.map(({ buyer }) => buyer)),
-    orderIds: events.flatMap(({ made }) => made.map(({ id }) => id)),
-    settled: events.flatMap((event) => event.settled),
-    cursor: complete ? versionOf(record) : last,
-    complete,
-    lost: false,
-  }
 }

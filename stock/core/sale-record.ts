@@ -6,7 +6,16 @@
  * `stock/redis` do the same to hashes in Redis, and conformance shows that both answer alike.
  */
 import { allowanceOf } from './allowance.ts'
-import type { FareCounters, FareLevel, Order, QuotaRules, SaleDefinition, SaleState, Version } from './words.ts'
+import {
+  type FareCounters,
+  type FareLevel,
+  type Order,
+  type QuotaRules,
+  type SaleDefinition,
+  type SaleState,
+  type Version,
+  VERSION_ZERO,
+} from './words.ts'
 
 export interface FareRecord {
   stock: number
@@ -39,8 +48,8 @@ export const BUYER_ORDERS_KEPT = 100
 
 export interface SaleEvent {
   readonly version: Version
-  /** Orders made by this change; empty for changes of another kind. */
-  readonly made: readonly Pick<Order, 'id' | 'buyer'>[]
+  /** Orders made by this change, as they came into being; empty for changes of another kind. */
+  readonly made: readonly Order[]
   /** Ids of the orders that this change settled. */
   readonly settled: readonly string[]
 }
@@ -66,6 +75,8 @@ export interface SaleRecord {
   orders: Map<string, Order>
   buyers: Map<string, BuyerRecord>
   events: SaleEvent[]
+  /** Version of the newest event that was trimmed; zero while all are there. */
+  trimmed: Version
 }
 
 /** What the store knows by itself when a verb runs. */
@@ -94,6 +105,7 @@ export function newSaleRecord(definition: SaleDefinition, era: number, context: 
     orders: new Map(),
     buyers: new Map(),
     events: [],
+    trimmed: VERSION_ZERO,
   }
 }
 

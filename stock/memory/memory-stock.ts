@@ -4,6 +4,7 @@
  */
 import { changeState, certify, setStock } from '../core/change.ts'
 import { confirm } from '../core/confirm.ts'
+import { readEvents, trimEvents } from '../core/events.ts'
 import {
   agreeOnConfig,
   announceOrders,
@@ -84,6 +85,11 @@ function memorySales(records: Map<string, SaleRecord>, context: () => StoreConte
       const record = records.get(saleId)
       return record === undefined ? { outcome: 'no_such_sale' } : certify(record, expectedEra, era, floorSeq, context())
     },
+    async readEvents(saleId, after, limit) {
+      const record = records.get(saleId)
+      return record === undefined ? null : readEvents(record, after, limit, context())
+    },
+    trimEvents: async (saleId, upTo) => trimEvents(records.get(saleId), upTo, context()),
     readOrders: async (saleId, orderIds) => orderIds.map((id) => records.get(saleId)?.orders.get(id) ?? null),
     async readBuyer(saleId, buyer) {
       const record = records.get(saleId)

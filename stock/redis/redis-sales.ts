@@ -10,6 +10,7 @@ import type {
   ConfirmItem,
   ConfirmReply,
   ConfirmVerdict,
+  EventsPage,
   HeartbeatReply,
   JoinReply,
   SaleNode,
@@ -42,6 +43,11 @@ interface WireReply extends WireHead {
   readonly cursorEra: number
   readonly cursorSeq: number
   readonly complete: boolean
+  readonly lost: boolean
+  readonly certified: boolean
+  readonly uptoEra: number
+  readonly uptoSeq: number
+  readonly events: number
 }
 
 const PAGE_COUNT = 1000
@@ -168,6 +174,18 @@ export function redisSales(connection: Connection): SaleStore {
       )
       if (wire.outcome === 'no_such_sale') return { outcome: 'no_such_sale' }
       return { outcome: wire.outcome === 'certified' ? 'certified' : 'lost_race', version: versionOf(wire) }
+    },
+    async readEvents(saleId, after, limit) {
+      const keys = saleKeys(saleId)
+      const reply = await connection.run('read-events', [keys.sale, keys.events], [after.era, after.seq, limit])
+      return Array.isArray(reply) ? eventsPage(listOf<string>(reply)) : null
+    },
+    async trimEvents(saleId, upTo) {
+      const keys = saleKeys(saleId)
+      const wire = parseWire<WireReply>(
+        await connection.run('trim-events', [keys.sale, keys.events], [upTo.era, upTo.seq]),
+      )
+      return stoppedOf(wire) ?? { outcome: 'trimmed', ...replyOf(wire), events: wire.events }
     },
     readOrders,
     async readBuyer(saleId, buyer) {
@@ -300,9 +318,38 @@ function heartbeatReply(wire: WireReply, eventLines: readonly string[]): Heartbe
       settled,
       cursor: { era: wire.cursorEra, seq: wire.cursorSeq },
       complete: wire.complete,
-      lost: false,
+      lost: wire.lost,
     },
   }
+}
+
+function eventsPage([json, ...columns]: readonly string[]): EventsPage {
+  const wire = parseWire<WireReply>(json)
+  const orders: Order[] = []
+  for (let at = 0; at + 3 < columns.length; at += 4) {
+    const seq = Number(columns[at + 1])
+    const ms = Number(columns[at + 2])
+    for (const line of (columns[at + 3] ?? '').split('\n')) orders.push(orderOfLine(line, ms, seq))
+  }
+  return {
+    ...replyOf(wire),
+    certified: wire.certified,
+    orders,
+    upTo: { era: wire.uptoEra, seq: wire.uptoSeq },
+    complete: wire.complete,
+    lost: wire.lost,
+  }
+}
+
+function orderOfLine(line: string, atMs: number, seq: number): Order {
+  const [orderId = '', fareId = '', quantity] = line.split(' ', 3)
+  return heldOrder({ orderId, fareId, quantity: Number(quantity), buyer: buyerOfLine(line) }, atMs, seq)
+}
+
+/** An event's line is `order_id fare quantity buyer`; a buyer may contain spaces. */
+function buyerOfLine(line: string): string {
+  const afterFare = line.indexOf(' ', line.indexOf(' ') + 1)
+  return line.slice(line.indexOf(' ', afterFare + 1) + 1)
 }
 
 function confirmReply(wire: WireReply, items: readonly ConfirmItem[]): ConfirmReply {

@@ -13,6 +13,8 @@ const KEY_COUNTS = {
   heartbeat: 3,
   confirm: 5,
   settle: 4,
+  'read-events': 2,
+  'trim-events': 2,
   'certify-sale': 3,
   'fleet-read': 4,
   'fleet-agree': 2,

@@ -8,12 +8,13 @@
 -- ARGV  node id, epoch, seen era, seen seq, last write seq, buffer tickets or '', buffer percent or '', dead after ms,
 --       changed since seq, winners after era, winners after seq, most events, weight or ''
 -- Returns [JSON, lines…], per event those of orders made (`order_id fare quantity buyer`) or settled
--- (`order_id letter`): recovering | fenced | alive with weight, fares, cursorEra, cursorSeq, complete
+-- (`order_id letter`): recovering | fenced | alive with weight, fares, cursorEra, cursorSeq, complete, lost
 -- @include world
 -- @include sale
 -- @include fence
 -- @include levels
 -- @include members
+-- @include events
 
 local sale_key, nodes_key, events_key = KEYS[1], KEYS[2], KEYS[3]
 local node_id = ARGV[1]
@@ -29,7 +30,9 @@ local sale = read_sale(sale_key, {}, now)
 local node = parse_node(redis.call('HGET', nodes_key, node_id))
 local fault = caller_fault(sale_key, sale, node, caller)
 if fault then return { fault } end
-local events = redis.call('XRANGE', events_key, '(' .. ARGV[10] .. '-' .. ARGV[11], '+', 'COUNT', events_limit)
+local lost = is_lost(sale_key, tonumber(ARGV[10]), tonumber(ARGV[11]))
+local events = lost and {}
+  or redis.call('XRANGE', events_key, '(' .. ARGV[10] .. '-' .. ARGV[11], '+', 'COUNT', events_limit)
 
 local reweighed = weight and weight ~= node.weight
 node.weight = weight or node.weight
@@ -43,8 +46,10 @@ end
 redis.call('HSET', nodes_key, node_id, format_node(node))
 
 local reply = {}
-local cursor_era, cursor_seq, complete = sale.era, sale.seq, #events < events_limit
-if not complete then
+local cursor_era, cursor_seq, complete = sale.era, sale.seq, not lost and #events < events_limit
+if lost then
+  cursor_era, cursor_seq = ARGV[10], ARGV[11]
+elseif not complete then
   cursor_era, cursor_seq = string.match(events[#events][1], '^(%d+)-(%d+)$')
 end
 for i, event in ipairs(events) do
@@ -59,5 +64,6 @@ table.insert(reply, 1, reply_json('alive', sale, {
   cursorEra = tonumber(cursor_era),
   cursorSeq = tonumber(cursor_seq),
   complete = complete,
+  lost = lost,
 }))
 return reply

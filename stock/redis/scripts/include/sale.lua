@@ -8,6 +8,7 @@
 --   limit        tickets per buyer
 --   live_weight weights_seq lease shares   see set-weights.lua and heartbeat.lua
 --   fares        the fare ids in order, separated by spaces
+--   trimmed      id of the newest event that was trimmed; absent while all are there
 --   definition   JSON as the operator wrote it, with the order-id secret
 --   stock:F remaining:F held:F paid:F seq:F   per fare F
 local HEAD = {

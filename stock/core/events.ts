@@ -1,0 +1,69 @@
+/** Following a sale's events, and forgetting old ones. The Lua twins are read-events, trim-events and heartbeat. */
+import { certificateFault } from './fence.ts'
+import { type SaleEvent, type SaleRecord, stateAt, type StoreContext, versionOf } from './sale-record.ts'
+import { compareVersions, type Version } from './words.ts'
+import type { EventsPage, TrimReply, WinnersPage } from '../port.ts'
+
+/** Have events after this version been trimmed? */
+function isLost(record: SaleRecord, after: Version): boolean {
+  return compareVersions(after, record.trimmed) < 0
+}
+
+function eventsAfter(record: SaleRecord, after: Version): SaleEvent[] {
+  return record.events.filter((event) => compareVersions(event.version, after) > 0)
+}
+
+export function readEvents(record: SaleRecord, after: Version, limit: number, context: StoreContext): EventsPage {
+  const certified = certificateFault(record, after, context) === null
+  const lost = isLost(record, after)
+  const further = lost ? [] : eventsAfter(record, after)
+  const read: SaleEvent[] = []
+  let orders = 0
+  for (const event of further) {
+    if (orders >= limit || read.length >= limit) break
+    read.push(event)
+    orders += event.made.length
+  }
+  return {
+    version: versionOf(record),
+    nowMs: context.nowMs,
+    state: stateAt(record, context.nowMs),
+    certified,
+    orders: read.flatMap((event) => event.made),
+    upTo: read.at(-1)?.version ?? after,
+    complete: !lost && read.length === further.length,
+    lost,
+  }
+}
+
+export function trimEvents(record: SaleRecord | undefined, upTo: Version, context: StoreContext): TrimReply {
+  const stopped = certificateFault(record, upTo, context)
+  if (stopped !== null || record === undefined) return stopped ?? { outcome: 'recovering' }
+  const kept = eventsAfter(record, upTo)
+  const events = record.events.length - kept.length
+  const newest = record.events[events - 1]
+  if (newest !== undefined) record.trimmed = newest.version
+  record.events = kept
+  return {
+    outcome: 'trimmed',
+    version: versionOf(record),
+    nowMs: context.nowMs,
+    state: stateAt(record, context.nowMs),
+    events,
+  }
+}
+
+export function winnersAfter(record: SaleRecord, after: Version, limit: number): WinnersPage {
+  if (isLost(record, after))
+    return { buyers: [], orderIds: [], settled: [], cursor: after, complete: false, lost: true }
+  const events = eventsAfter(record, after).slice(0, limit)
+  const complete = events.length < limit
+  return {
+    buyers: events.flatMap(({ made }) => made.map(({ buyer }) => buyer)),
+    orderIds: events.flatMap(({ made }) => made.map(({ id }) => id)),
+    settled: events.flatMap((event) => event.settled),
+    cursor: complete ? versionOf(record) : (events.at(-1)?.version ?? after),
+    complete,
+    lost: false,
+  }
+}
