@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { readIfThere, takeLock, writeAtomically } from './atomic-file.ts'
-import { identify, isAlive, signalProcess } from './process-identity.ts'
+import { identify, isAlive, signalProcess } from '../runtime/process-identity.ts'
 import { DeadlineError, waitFor } from './wait.ts'
 
 let dir = ''

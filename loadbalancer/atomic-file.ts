@@ -11,8 +11,8 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
-import { identify, isAlive } from './process-identity.ts'
-import type { ProcessIdentity } from './process-identity.ts'
+import { identify, isAlive } from '../runtime/process-identity.ts'
+import type { ProcessIdentity } from '../runtime/process-identity.ts'
 
 let written = 0
 

@@ -6,8 +6,8 @@
  */
 import { join } from 'node:path'
 import { readIfThere, takeLock, writeAtomically } from '../../loadbalancer/atomic-file.ts'
-import { isAlive } from '../../loadbalancer/process-identity.ts'
-import type { ProcessIdentity } from '../../loadbalancer/process-identity.ts'
+import { isAlive } from '../../runtime/process-identity.ts'
+import type { ProcessIdentity } from '../../runtime/process-identity.ts'
 import { waitFor } from '../../loadbalancer/wait.ts'
 
 export interface NodeRecord {

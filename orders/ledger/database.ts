@@ -9,16 +9,20 @@ export type SqlValue = string | number | boolean | null | readonly (string | num
 export interface Query {
   /**
    * Runs one statement; parameters are `$1`, `$2`, …. Rows as objects by column name; `int8` arrives as a number, so
-   * nothing here may grow beyond 2^53.
+   * nothing here may grow beyond 2^53. Cast sums to `bigint`: `numeric` arrives as text.
    */
   query<Row extends object>(sql: string, parameters?: readonly SqlValue[]): Promise<readonly Row[]>
 }
 
-/** Open until the work's promise settles; what it did is kept only if that promise is fulfilled. */
+/**
+ * Open until the work's promise settles; what it did is kept only if that promise is fulfilled. A statement that was
+ * refused spoils it, unless the work returns to a savepoint.
+ */
 export type Transaction = Query
 
 export interface Database extends Query {
   readonly kind: 'pglite' | 'postgres'
+  /** Isolation is READ COMMITTED: lock the row that a decision depends on. */
   transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>
   close(): Promise<void>
 }

@@ -116,6 +116,8 @@ export interface DeadLetter {
   readonly error: string
   /** No further try: an alarm, and the ticket returns at its deadline. */
   readonly isDead: boolean
+  /** Its fate is `released`, `expired`. */
+  readonly isReleased: boolean
 }
 
 export interface Page<T> {
@@ -147,38 +149,48 @@ export interface Ledger {
   /** Never lowers; the same version again may change what is known of durability. */
   raiseWatermark(saleId: string, watermark: Watermark): Promise<void>
 
-  /** Inserts a batch whole, in one transaction under the era fence. */
+  /**
+   * Inserts a batch whole, in one transaction under the era fence, and moves the cursor.
+   *
+   * An order that is there already counts once. Where ledger and record differ, the further of held, paid, released
+   * counts: a fate that only the record knows is taken over, and one that the store has forgotten is unsettled again.
+   */
   take(saleId: string, batch: EventBatch): Promise<TakeResult>
-  /** Inserts orders read singly from the store, for an act on an order whose event has not been taken yet. */
+  /** The same for orders read singly, for an act on an order whose event has not been taken yet; no cursor moves. */
   ensure(
     saleId: string,
     storeEra: number,
     orders: readonly Order[],
   ): Promise<
-    | { readonly outcome: 'ensured'; readonly conflicts: readonly string[] }
+    | { readonly outcome: 'ensured'; readonly conflicts: readonly string[]; readonly setAside: readonly string[] }
     | { readonly outcome: 'fenced'; readonly era: number }
+    | { readonly outcome: 'no_such_sale' }
   >
-  /** Tries the orders set aside again, each alone; after five tries in all one is dead. */
+  /** Tries the orders set aside again, each alone; after five tries in all one is dead. Nothing while fenced. */
   retryDeadLetters(
     saleId: string,
     storeEra: number,
   ): Promise<{ readonly inserted: number; readonly died: readonly string[] }>
+  /** By order id. */
   deadLetters(saleId: string): Promise<readonly DeadLetter[]>
-  /** Dead letters past their deadline by both clocks: from then on their fate is `released`, `expired`. */
+  /**
+   * Dead letters past their deadline by both clocks: from then on their fate is `released`, `expired`. Returns those
+   * whose fate the store has not heard of, the ones of earlier calls included; `markSettled` takes them as well.
+   */
   releaseDeadLetters(saleId: string, storeNowMs: number, limit: number): Promise<readonly string[]>
 
   order(orderId: string): Promise<LedgerOrder | null>
-  /** Newest first. */
+  /** Newest first; a cursor that is none gives an empty page. */
   ordersOfBuyer(buyer: string, cursor: string | null, limit: number): Promise<Page<LedgerOrder>>
   /**
    * One conditional update each, all in one transaction. `storeNowMs` is the store's clock as last heard, or null:
    * a hold lapses, and a payment is too late, only when both clocks have passed the deadline. Refunding is only for
-   * `paid`, cancelling and expiring only for `held`.
+   * `paid`, cancelling and expiring only for `held`. An order named twice is judged twice, one after the other.
    */
   decide(decisions: readonly Decision[], storeNowMs: number | null): Promise<readonly DecisionResult[]>
   /** Held orders past their deadline by both clocks are released as `expired`; returns them. */
   expire(saleId: string, storeNowMs: number, limit: number): Promise<readonly LedgerOrder[]>
-  /** Orders whose fate the store has not heard of, oldest first. */
+  /** Orders whose fate the store has not heard of, oldest fate first. */
   unsettled(saleId: string, limit: number): Promise<readonly LedgerOrder[]>
   /** The store knows these fates now. */
   markSettled(settled: readonly Decision[]): Promise<void>

@@ -1,0 +1,396 @@
+/**
+ * The ledger in this process, for tests and simulation: the same outcomes as `sql-ledger.ts`, each operation one
+ * synchronous step, no timers, the clock given.
+ */
+import { assertStock } from '../../runtime/assert.ts'
+import {
+  compareVersions,
+  type Order,
+  type SaleDefinition,
+  type SaleState,
+  type Version,
+  VERSION_ZERO,
+} from '../../stock/core/words.ts'
+import { decideAll, lapsedUpToMs, withFate } from './fate.ts'
+import { fitted, type Intake, isConflict, planIntake, reconciledAll, type Room, TRIES_MAX } from './intake.ts'
+import type {
+  DeadLetter,
+  Decision,
+  DecisionResult,
+  EventBatch,
+  FeedItem,
+  Ledger,
+  LedgerFare,
+  LedgerOrder,
+  LedgerSale,
+  Page,
+  TakeResult,
+  Watermark,
+} from './ledger.ts'
+
+export interface MemoryLedgerOptions {
+  readonly nowMs: () => number
+  /** Stands in for a row that a database refuses: why, or null. */
+  readonly refuse?: (order: LedgerOrder) => string | null
+}
+
+interface MemoryLetter extends DeadLetter {
+  readonly isSettled: boolean
+}
+
+interface MemorySale {
+  readonly definition: SaleDefinition
+  state: SaleState
+  era: number
+  taken: Version
+  watermark: Watermark
+  lastPosition: number
+  readonly stocks: Map<string, number>
+  readonly orders: Map<string, { order: LedgerOrder; position: number }>
+  readonly letters: Map<string, MemoryLetter>
+}
+
+const CURSOR = /^(\d{1,15})-([0-9a-z]{1,64})$/
+
+export class MemoryLedger implements Ledger {
+  readonly #options: MemoryLedgerOptions
+  readonly #sales = new Map<string, MemorySale>()
+
+  constructor(options: MemoryLedgerOptions) {
+    this.#options = options
+  }
+
+  async nowMs(): Promise<number> {
+    return this.#options.nowMs()
+  }
+
+  async createSale(definition: SaleDefinition): ReturnType<Ledger['createSale']> {
+    const known = this.#sales.get(definition.id)
+    if (known !== undefined) return { outcome: 'exists', sale: snapshotOf(known) }
+    const sale: MemorySale = {
+      definition,
+      state: definition.opensAtMs === null ? 'draft' : 'scheduled',
+      era: 1,
+      taken: VERSION_ZERO,
+      watermark: { version: VERSION_ZERO, durable: false, fingerprint: '' },
+      lastPosition: 0,
+      stocks: new Map(definition.fares.map(({ id, stock }) => [id, stock])),
+      orders: new Map(),
+      letters: new Map(),
+    }
+    this.#sales.set(definition.id, sale)
+    return { outcome: 'created', sale: snapshotOf(sale) }
+  }
+
+  async sale(saleId: string): Promise<LedgerSale | null> {
+    const sale = this.#sales.get(saleId)
+    return sale === undefined ? null : snapshotOf(sale)
+  }
+
+  async sales(): Promise<readonly LedgerSale[]> {
+    return [...this.#sales.values()].map(snapshotOf).toSorted((a, b) => compareText(a.definition.id, b.definition.id))
+  }
+
+  async setState(saleId: string, state: SaleState): Promise<LedgerSale | null> {
+    const sale = this.#sales.get(saleId)
+    if (sale === undefined) return null
+    sale.state = state
+    return snapshotOf(sale)
+  }
+
+  async setStock(saleId: string, fareId: string, stock: number): ReturnType<Ledger['setStock']> {
+    const sale = this.#sales.get(saleId)
+    const fare = sale === undefined ? undefined : faresOf(sale).find((one) => one.fareId === fareId)
+    if (sale === undefined || fare === undefined) return { outcome: 'no_such_fare' }
+    if (fare.stock === stock) return { outcome: 'unchanged' }
+    if (stock < fare.held + fare.paid) return { outcome: 'below_held_and_paid' }
+    sale.stocks.set(fareId, stock)
+    return { outcome: 'changed' }
+  }
+
+  async beginEra(saleId: string, expectedEra: number, atLeast = 0): ReturnType<Ledger['beginEra']> {
+    const sale = this.#sales.get(saleId)
+    if (sale === undefined) return { outcome: 'no_such_sale' }
+    if (sale.era !== expectedEra) return { outcome: 'lost_race', era: sale.era }
+    sale.era = Math.max(sale.era + 1, atLeast)
+    return { outcome: 'begun', era: sale.era }
+  }
+
+  async raiseWatermark(saleId: string, watermark: Watermark): Promise<void> {
+    const sale = this.#sales.get(saleId)
+    if (sale !== undefined && compareVersions(watermark.version, sale.watermark.version) >= 0) {
+      sale.watermark = watermark
+    }
+  }
+
+  async take(saleId: string, batch: EventBatch): Promise<TakeResult> {
+    const sale = this.#sales.get(saleId)
+    if (sale === undefined) return { outcome: 'no_such_sale' }
+    if (sale.era !== batch.storeEra) return { outcome: 'fenced', era: sale.era }
+    if (compareVersions(sale.taken, batch.after) !== 0) return { outcome: 'moved', taken: sale.taken }
+    sale.taken = batch.upTo
+    return { outcome: 'taken', ...this.#insert(sale, planIntake(sale.definition, batch.orders)) }
+  }
+
+  async ensure(saleId: string, storeEra: number, orders: readonly Order[]): ReturnType<Ledger['ensure']> {
+    const sale = this.#sales.get(saleId)
+    if (sale === undefined) return { outcome: 'no_such_sale' }
+    if (sale.era !== storeEra) return { outcome: 'fenced', era: sale.era }
+    const { conflicts, setAside } = this.#insert(sale, planIntake(sale.definition, orders))
+    return { outcome: 'ensured', conflicts, setAside }
+  }
+
+  async retryDeadLetters(saleId: string, storeEra: number): ReturnType<Ledger['retryDeadLetters']> {
+    const sale = this.#sales.get(saleId)
+    if (sale === undefined || sale.era !== storeEra) return { inserted: 0, died: [] }
+    const former = [...sale.letters.values()].filter(({ isDead }) => !isDead)
+    for (const { orderId } of former) sale.letters.delete(orderId)
+    const records = lettersById(former).map(({ order }) => order)
+    const { inserted, setAside } = this.#insert(sale, planIntake(sale.definition, records), former)
+    const died = lettersById(former).filter(
+      ({ orderId, tries }) => setAside.includes(orderId) && tries + 1 >= TRIES_MAX,
+    )
+    return { inserted, died: died.map(({ orderId }) => orderId) }
+  }
+
+  async deadLetters(saleId: string): Promise<readonly DeadLetter[]> {
+    const letters = lettersById([...(this.#sales.get(saleId)?.letters.values() ?? [])])
+    return letters.map(({ orderId, order, tries, error, isDead, isReleased }) => ({
+      orderId,
+      saleId,
+      order,
+      tries,
+      error,
+      isDead,
+      isReleased,
+    }))
+  }
+
+  async releaseDeadLetters(saleId: string, storeNowMs: number, limit: number): Promise<readonly string[]> {
+    const sale = this.#sales.get(saleId)
+    if (sale === undefined) return []
+    const upToMs = lapsedUpToMs({ ledgerNowMs: this.#options.nowMs(), storeNowMs }) - sale.definition.holdMs
+    const due = lettersById([...sale.letters.values()]).filter(
+      ({ isDead, isReleased, order }) => isDead && !isReleased && order.createdAtMs <= upToMs,
+    )
+    for (const letter of due.slice(0, limit)) {
+      sale.letters.set(letter.orderId, { ...letter, isReleased: true, isSettled: false })
+    }
+    const unsettled = lettersById([...sale.letters.values()]).filter(({ isSettled }) => !isSettled)
+    return unsettled.slice(0, limit).map(({ orderId }) => orderId)
+  }
+
+  async order(orderId: string): Promise<LedgerOrder | null> {
+    return this.#saleOf(orderId)?.orders.get(orderId)?.order ?? null
+  }
+
+  async ordersOfBuyer(buyer: string, cursor: string | null, limit: number): Promise<Page<LedgerOrder>> {
+    const after = cursor === null ? null : CURSOR.exec(cursor)
+    if (cursor !== null && after === null) return { items: [], nextCursor: null }
+    const found = [...this.#sales.values()]
+      .flatMap((sale) => [...sale.orders.values()].map(({ order }) => order))
+      .filter((order) => order.buyer === buyer)
+      .toSorted(newestFirst)
+      .filter((order) => after === null || isAfter(order, Number(after[1]), after[2] ?? ''))
+    const items = found.slice(0, limit)
+    const last = items.at(-1)
+    const hasMore = found.length > limit && last !== undefined
+    return { items, nextCursor: hasMore ? `${last.createdAtMs}-${last.id}` : null }
+  }
+
+  async decide(decisions: readonly Decision[], storeNowMs: number | null): Promise<readonly DecisionResult[]> {
+    const orders = new Map<string, LedgerOrder>()
+    for (const { orderId } of decisions) {
+      const order = this.#saleOf(orderId)?.orders.get(orderId)?.order
+      if (order !== undefined) orders.set(orderId, order)
+    }
+    const { results, changed } = decideAll(orders, decisions, { ledgerNowMs: this.#options.nowMs(), storeNowMs })
+    for (const id of changed) {
+      const sale = this.#saleOf(id)
+      const order = orders.get(id)
+      if (sale !== undefined && order !== undefined) place(sale, order)
+    }
+    return results
+  }
+
+  async expire(saleId: string, storeNowMs: number, limit: number): Promise<readonly LedgerOrder[]> {
+    const sale = this.#sales.get(saleId)
+    if (sale === undefined) return []
+    const clocks = { ledgerNowMs: this.#options.nowMs(), storeNowMs }
+    const upToMs = lapsedUpToMs(clocks)
+    const due = [...sale.orders.values()]
+      .map(({ order }) => order)
+      .filter((order) => order.state === 'held' && order.holdExpiresAtMs <= upToMs)
+      .toSorted((a, b) => a.holdExpiresAtMs - b.holdExpiresAtMs || compareText(a.id, b.id))
+    const after = due
+      .slice(0, limit)
+      .map((order) => withFate(order, { state: 'released', reason: 'expired' }, clocks.ledgerNowMs))
+    for (const order of after) place(sale, order)
+    return after
+  }
+
+  async unsettled(saleId: string, limit: number): Promise<readonly LedgerOrder[]> {
+    return inPosition(this.#sales.get(saleId))
+      .map(({ order }) => order)
+      .filter(({ isSettled }) => !isSettled)
+      .slice(0, limit)
+  }
+
+  async markSettled(settled: readonly Decision[]): Promise<void> {
+    for (const { orderId, fate } of settled) {
+      const reason = fate.state === 'released' ? fate.reason : null
+      const placed = this.#saleOf(orderId)?.orders.get(orderId)
+      if (placed?.order.state === fate.state && placed.order.reason === reason) {
+        placed.order = { ...placed.order, isSettled: true }
+      }
+      if (reason === 'expired') this.#settleLetter(orderId)
+    }
+  }
+
+  async feed(saleId: string, after: number, limit: number): Promise<readonly FeedItem[]> {
+    return inPosition(this.#sales.get(saleId))
+      .filter(({ position }) => position > after)
+      .slice(0, limit)
+      .map(({ position, order }) => ({ position, order }))
+  }
+
+  async scanOrders(saleId: string, after: string | null, limit: number): Promise<readonly LedgerOrder[]> {
+    return inPosition(this.#sales.get(saleId))
+      .map(({ order }) => order)
+      .filter(({ id }) => id > (after ?? ''))
+      .toSorted((a, b) => compareText(a.id, b.id))
+      .slice(0, limit)
+  }
+
+  async sums(saleId: string): ReturnType<Ledger['sums']> {
+    const sale = this.#sales.get(saleId)
+    return sale === undefined ? [] : faresOf(sale).map(({ fareId, held, paid }) => ({ fareId, held, paid }))
+  }
+
+  async close(): Promise<void> {}
+
+  #insert(
+    sale: MemorySale,
+    intake: Intake,
+    former: readonly DeadLetter[] = [],
+  ): { inserted: number; conflicts: string[]; setAside: string[] } {
+    const position = sale.lastPosition
+    sale.lastPosition += intake.orders.length
+    const faults = [...intake.faults]
+    const rooms = new Map(faresOf(sale).map(({ fareId, stock, held, paid }) => [fareId, { free: stock - held - paid }]))
+    const came: LedgerOrder[] = []
+    for (const [index, order] of intake.orders.entries()) {
+      const place = position + index + 1
+      const known = sale.orders.get(order.id)
+      if (known !== undefined) reconcileOne(known, intake, place)
+      else if (!sale.letters.has(order.id)) {
+        const error = this.#insertOne(sale, order, rooms, place, came)
+        const record = intake.records.get(order.id)
+        if (error !== null && record !== undefined) faults.push({ record, error })
+      }
+    }
+    checkStock(sale)
+    for (const { record, error } of faults) setAside(sale, record, error, former)
+    return {
+      inserted: came.length,
+      conflicts: came.filter(isConflict).map(({ id }) => id),
+      setAside: faults.map(({ record }) => record.id),
+    }
+  }
+
+  #insertOne(
+    sale: MemorySale,
+    order: LedgerOrder,
+    rooms: ReadonlyMap<string, Room>,
+    position: number,
+    came: LedgerOrder[],
+  ): string | null {
+    const error = this.#options.refuse?.(order) ?? null
+    if (error !== null) return error
+    const [fit] = fitted([order], rooms, this.#options.nowMs())
+    if (fit === undefined) return null
+    sale.orders.set(fit.id, { order: fit, position })
+    came.push(fit)
+    return null
+  }
+
+  #settleLetter(orderId: string): void {
+    for (const { letters } of this.#sales.values()) {
+      const letter = letters.get(orderId)
+      if (letter !== undefined) letters.set(orderId, { ...letter, isSettled: true })
+    }
+  }
+
+  #saleOf(orderId: string): MemorySale | undefined {
+    return [...this.#sales.values()].find(({ orders }) => orders.has(orderId))
+  }
+}
+
+function reconcileOne(known: { order: LedgerOrder; position: number }, intake: Intake, position: number): void {
+  const [after] = reconciledAll([known.order], intake.records)
+  if (after === undefined) return
+  if (after.state !== known.order.state) known.position = position
+  known.order = after
+}
+
+function setAside(sale: MemorySale, record: Order, error: string, former: readonly DeadLetter[]): void {
+  if (sale.letters.has(record.id)) return
+  const tries = (former.find(({ orderId }) => orderId === record.id)?.tries ?? 0) + 1
+  sale.letters.set(record.id, {
+    orderId: record.id,
+    saleId: sale.definition.id,
+    order: record,
+    tries,
+    error,
+    isDead: tries >= TRIES_MAX,
+    isReleased: false,
+    isSettled: true,
+  })
+}
+
+function place(sale: MemorySale, order: LedgerOrder): void {
+  sale.lastPosition += 1
+  sale.orders.set(order.id, { order, position: sale.lastPosition })
+}
+
+function faresOf(sale: MemorySale): LedgerFare[] {
+  const sums = new Map(sale.definition.fares.map(({ id }) => [id, { held: 0, paid: 0 }]))
+  for (const { order } of sale.orders.values()) {
+    const sum = sums.get(order.fareId)
+    if (sum !== undefined && order.state !== 'released') sum[order.state] += order.quantity
+  }
+  return [...sums].map(([fareId, sum]) => ({ fareId, stock: sale.stocks.get(fareId) ?? 0, ...sum }))
+}
+
+/** The law that SQL's last guard keeps. */
+function checkStock(sale: MemorySale): void {
+  for (const { fareId, stock, held, paid } of faresOf(sale)) {
+    assertStock(held + paid <= stock, `fare ${fareId}: held ${held} and paid ${paid} of ${stock}`)
+  }
+}
+
+function snapshotOf(sale: MemorySale): LedgerSale {
+  const { definition, state, era, taken, watermark } = sale
+  return { definition, state, fares: faresOf(sale), era, taken, watermark }
+}
+
+function inPosition(sale: MemorySale | undefined): { order: LedgerOrder; position: number }[] {
+  return [...(sale?.orders.values() ?? [])].toSorted((a, b) => a.position - b.position)
+}
+
+function lettersById<Letter extends DeadLetter>(letters: readonly Letter[]): Letter[] {
+  return letters.toSorted((a, b) => compareText(encodeURIComponent(a.orderId), encodeURIComponent(b.orderId)))
+}
+
+function newestFirst(a: LedgerOrder, b: LedgerOrder): number {
+  return b.createdAtMs - a.createdAtMs || compareText(b.id, a.id)
+}
+
+function isAfter(order: LedgerOrder, createdAtMs: number, id: string): boolean {
+  return order.createdAtMs < createdAtMs || (order.createdAtMs === createdAtMs && order.id < id)
+}
+
+function compareText(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
+}
