@@ -26,6 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'http/uws': ['npm:uWebSockets.js'],
   node: ['node', 'http', 'stock', 'config', 'runtime'],
   'node/quota': ['node/quota', 'stock/core', 'stock/port', 'runtime/assert'],
+  orders: ['orders', 'http', 'stock', 'config', 'runtime', 'npm:typebox'],
   'orders/ledger': [
     'orders/ledger',
     'stock/core',
@@ -66,6 +67,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'coordinator',
     'loadbalancer',
     'node/main',
+    'orders/main',
     'orders/tickets/verify-ticket',
     'http',
     'stock',
