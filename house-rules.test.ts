@@ -26,7 +26,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'http/uws': ['npm:uWebSockets.js'],
   node: ['node', 'http', 'stock', 'config', 'runtime'],
   'node/quota': ['node/quota', 'stock/core', 'stock/port', 'runtime/assert'],
-  orders: ['orders', 'http', 'stock', 'config', 'runtime', 'npm:typebox'],
   'orders/ledger': [
     'orders/ledger',
     'stock/core',
@@ -41,6 +40,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // What a gate checks with: these two and nothing of ours besides.
   'orders/tickets/ticket-code': ['runtime/assert'],
   'orders/tickets/verify-ticket': ['orders/tickets/ticket-code'],
+  'orders/pipeline': [
+    'orders/pipeline',
+    'orders/ledger/ledger',
+    'orders/ledger/database',
+    'stock/core',
+    'stock/port',
+    'runtime',
+  ],
   'coordinator/plan': ['coordinator/plan', 'stock/core', 'stock/port', 'runtime/assert'],
   'coordinator/operations': ['coordinator/operations', 'coordinator/plan', 'stock', 'config', 'runtime'],
   'coordinator/daemon': [
@@ -67,7 +74,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'coordinator',
     'loadbalancer',
     'node/main',
-    'orders/main',
     'orders/tickets/verify-ticket',
     'http',
     'stock',

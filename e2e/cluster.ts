@@ -22,13 +22,6 @@ export interface NodeView {
   readonly weight: number
 }
 
-export interface OrdersView {
-  readonly id: string
-  readonly url: string
-  readonly adminUrl: string
-  readonly pid: number
-}
-
 /** What `up --json` prints. */
 export interface ClusterView {
   readonly dir: string
@@ -36,7 +29,7 @@ export interface ClusterView {
   readonly adminUrl: string
   readonly nodes: readonly NodeView[]
   readonly redis: { readonly url: string; readonly pid: number; readonly config: string }
-  readonly orders: readonly OrdersView[]
+  readonly orders: readonly unknown[]
   readonly coordinators: readonly { readonly id: string; readonly adminUrl: string; readonly pid: number }[]
   readonly nginx: { readonly pid: number; readonly config: string }
 }
@@ -255,10 +248,7 @@ export class Cluster {
       ['supervisor', file.supervisor],
       ['redis', file.redis.process],
       ['nginx', file.nginx.process],
-      ...[...file.nodes, ...file.orders, ...file.coordinators].map((one): [string, PidRecord | null] => [
-        one.id,
-        one.process,
-      ]),
+      ...[...file.nodes, ...file.coordinators].map((one): [string, PidRecord | null] => [one.id, one.process]),
     ]
     return new Map(named.flatMap(([name, process]) => (process === null ? [] : [[name, process.pid]])))
   }
@@ -298,7 +288,6 @@ interface ClusterFile {
   readonly redis: { readonly process: PidRecord | null }
   readonly nginx: { readonly process: PidRecord | null }
   readonly nodes: readonly { readonly id: string; readonly process: PidRecord | null }[]
-  readonly orders: readonly { readonly id: string; readonly process: PidRecord | null }[]
   readonly coordinators: readonly { readonly id: string; readonly process: PidRecord | null }[]
 }
 

@@ -1,6 +1,5 @@
 /** The support desk: one order, wherever it is. */
-import { OperationError } from '../../runtime/operation-error.ts'
-import { noSuchSale } from './failure.ts'
+import { noSuchSale, OperationError } from './failure.ts'
 import { orderView, type OrderView } from './views.ts'
 import type { World } from './world.ts'
 

@@ -15,7 +15,6 @@ import {
   newFleetRecord,
   noteApplied,
   readFleet,
-  resignOrders,
   setNodes,
   takeLease,
 } from '../core/fleet-record.ts'
@@ -173,7 +172,7 @@ function memoryFleet(record: FleetRecord, context: () => StoreContext): FleetSto
       return { nowMs: now.nowMs }
     },
     async resignOrders(id) {
-      resignOrders(record, id)
+      record.orders.delete(id)
     },
     async setNodes(lease, changes, expected) {
       if (!certified()) return RECOVERING
