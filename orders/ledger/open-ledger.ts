@@ -1,7 +1,6 @@
 /** From a URL to a ledger that is ready: opened, and brought to this version's schema. */
 import { resolve } from 'node:path'
 import type { Database } from './database.ts'
-import type { Ledger } from './ledger.ts'
 import { migrate } from './migrate.ts'
 import { MIGRATIONS } from './migrations/all.ts'
 import { openPglite } from './pglite.ts'
@@ -15,7 +14,7 @@ export async function openDatabase(url: string): Promise<Database> {
   throw new Error('ledger.url: allowed are pglite://DIR and postgres://…')
 }
 
-export async function openLedger(url: string): Promise<{ readonly ledger: Ledger; readonly database: Database }> {
+export async function openLedger(url: string): Promise<{ readonly ledger: SqlLedger; readonly database: Database }> {
   const database = await openDatabase(url)
   try {
     await migrate(database, MIGRATIONS)

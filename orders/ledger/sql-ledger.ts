@@ -205,17 +205,32 @@ export class SqlLedger implements Ledger {
 
   async decide(decisions: readonly Decision[], storeNowMs: number | null): Promise<readonly DecisionResult[]> {
     if (decisions.length === 0) return []
+    return this.#database.transaction(async (transaction) => this.decideWithin(transaction, decisions, storeNowMs))
+  }
+
+  /**
+   * The same inside a transaction of a caller that has more to commit with these fates (money, above all). The
+   * orders' sales are locked from here on: take locks of your own before.
+   */
+  async decideWithin(
+    transaction: Transaction,
+    decisions: readonly Decision[],
+    storeNowMs: number | null,
+  ): Promise<readonly DecisionResult[]> {
     const ids = [...new Set(decisions.map(({ orderId }) => orderId))]
-    return this.#database.transaction(async (transaction) => {
-      const positions = await lockSalesOf(transaction, ids)
-      const before = await selectById(transaction, ids)
-      const clocks = { ledgerNowMs: await nowMs(transaction), storeNowMs }
-      const orders = new Map(before.map(({ order }) => [order.id, order]))
-      const { results, changed } = decideAll(orders, decisions, clocks)
-      const after = [...changed].flatMap((id) => orders.get(id) ?? [])
-      await this.#move(transaction, before, after, positions)
-      return results
-    })
+    const positions = await lockSalesOf(transaction, ids)
+    const before = await selectById(transaction, ids)
+    const clocks = { ledgerNowMs: await nowMs(transaction), storeNowMs }
+    const orders = new Map(before.map(({ order }) => [order.id, order]))
+    const { results, changed } = decideAll(orders, decisions, clocks)
+    const moved = before.filter(({ order }) => changed.has(order.id))
+    await this.#move(
+      transaction,
+      moved,
+      moved.map(({ order }) => orders.get(order.id) ?? order),
+      positions,
+    )
+    return results
   }
 
   async expire(saleId: string, storeNowMs: number, limit: number): Promise<readonly LedgerOrder[]> {

@@ -1,5 +1,6 @@
 /** Every migration, in order. A new one gets a file of its own and the next number; none is ever changed. */
 import type { Migration } from '../migrate.ts'
 import { salesAndOrders } from './0001-sales-and-orders.ts'
+import { paymentsAndTickets } from './0002-payments-and-tickets.ts'
 
-export const MIGRATIONS: readonly Migration[] = [salesAndOrders]
+export const MIGRATIONS: readonly Migration[] = [salesAndOrders, paymentsAndTickets]
