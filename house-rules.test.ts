@@ -26,6 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'http/uws': ['npm:uWebSockets.js'],
   node: ['node', 'http', 'stock', 'config', 'runtime'],
   'node/quota': ['node/quota', 'stock/core', 'stock/port', 'runtime/assert'],
+  orders: ['orders', 'http', 'stock', 'config', 'runtime', 'npm:typebox'],
   'orders/ledger': [
     'orders/ledger',
     'stock/core',
@@ -44,6 +45,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'orders/pipeline',
     'orders/ledger/ledger',
     'orders/ledger/database',
+    'orders/ledger/memory-ledger',
     'stock/core',
     'stock/port',
     'runtime',
@@ -74,6 +76,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'coordinator',
     'loadbalancer',
     'node/main',
+    'orders/main',
     'orders/tickets/verify-ticket',
     'http',
     'stock',

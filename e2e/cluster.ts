@@ -22,6 +22,13 @@ export interface NodeView {
   readonly weight: number
 }
 
+export interface OrdersView {
+  readonly id: string
+  readonly url: string
+  readonly adminUrl: string
+  readonly pid: number
+}
+
 /** What `up --json` prints. */
 export interface ClusterView {
   readonly dir: string
@@ -29,7 +36,7 @@ export interface ClusterView {
   readonly adminUrl: string
   readonly nodes: readonly NodeView[]
   readonly redis: { readonly url: string; readonly pid: number; readonly config: string }
-  readonly orders: readonly unknown[]
+  readonly orders: readonly OrdersView[]
   readonly coordinators: readonly { readonly id: string; readonly adminUrl: string; readonly pid: number }[]
   readonly nginx: { readonly pid: number; readonly config: string }
 }
@@ -248,7 +255,10 @@ export class Cluster {
       ['supervisor', file.supervisor],
       ['redis', file.redis.process],
       ['nginx', file.nginx.process],
-      ...[...file.nodes, ...file.coordinators].map((one): [string, PidRecord | null] => [one.id, one.process]),
+      ...[...file.nodes, ...file.orders, ...file.coordinators].map((one): [string, PidRecord | null] => [
+        one.id,
+        one.process,
+      ]),
     ]
     return new Map(named.flatMap(([name, process]) => (process === null ? [] : [[name, process.pid]])))
   }
@@ -288,6 +298,7 @@ interface ClusterFile {
   readonly redis: { readonly process: PidRecord | null }
   readonly nginx: { readonly process: PidRecord | null }
   readonly nodes: readonly { readonly id: string; readonly process: PidRecord | null }[]
+  readonly orders: readonly { readonly id: string; readonly process: PidRecord | null }[]
   readonly coordinators: readonly { readonly id: string; readonly process: PidRecord | null }[]
 }
 

@@ -110,14 +110,55 @@ describe('requests through nginx', () => {
     expect(node.seen[1]?.headers['idempotency-key']).toBeUndefined()
   })
 
-  it('reach the order calls only for reading', async () => {
+  it('reach the orders processes with what is about orders, as it was sent', async () => {
+    const node = await upstream('n1', 1)
+    const orders = await upstream('o1', 1)
+    const { listen } = await edge([node], { orders: [orders] })
+    const calls: (http.RequestOptions & { body?: string })[] = [
+      { path: '/api/orders?limit=3' },
+      { path: '/api/orders/x' },
+      { path: '/api/orders/x', method: 'DELETE' },
+      { path: '/api/orders/x/payment', method: 'POST' },
+      { path: '/api/keys' },
+      {
+        path: '/api/payments/webhook/sandbox',
+        method: 'POST',
+        headers: { 'Their-Signature': 'abc' },
+        body: ` {"a":1}\n${'x'.repeat(20_000)}`,
+      },
+    ]
+    for (const options of calls) expect((await call(listen.port, options)).status).toBe(200)
+    expect(node.count).toBe(0)
+    expect(orders.seen.map(({ method, url, body }) => ({ method, path: url, body }))).toEqual(
+      calls.map(({ path, method = 'GET', body = '' }) => ({ method, path, body })),
+    )
+    expect(orders.seen.at(-1)?.headers['their-signature']).toBe('abc')
+    const long = { path: '/api/orders/x/payment', method: 'POST', body: 'x'.repeat(20_000) }
+    expectProblem(await call(listen.port, long), 413, 'too_large')
+    const longer = { path: '/api/payments/webhook/sandbox', method: 'POST', body: 'x'.repeat(70_000) }
+    expectProblem(await call(listen.port, longer), 413, 'too_large')
+  })
+
+  it('reach a node when they read orders and no orders process answers', async () => {
+    const node = await upstream('n1', 1)
+    const orders = await upstream('o1', 1)
+    const { listen } = await edge([node], { orders: [orders] })
+    await stopUpstream(orders)
+    for (const path of ['/api/orders', '/api/orders/x']) {
+      expect((await call(listen.port, { path })).status).toBe(200)
+    }
+    expect(node.seen.map(({ url }) => url)).toEqual(['/api/orders', '/api/orders/x'])
+    expectProblem(await call(listen.port, { path: '/api/orders/x', method: 'DELETE' }), 503, 'busy')
+    expectProblem(await call(listen.port, { path: '/api/keys' }), 503, 'busy')
+    expect(node.count).toBe(2)
+  })
+
+  it('reach a node when they read orders and no orders process is known', async () => {
     const node = await upstream('n1', 1)
     const { listen } = await edge([node])
     expect((await call(listen.port, { path: '/api/orders?limit=3' })).status).toBe(200)
     expect(node.seen[0]?.url).toBe('/api/orders?limit=3')
-    const refused = await call(listen.port, { path: '/api/orders/x', method: 'DELETE' })
-    expectProblem(refused, 405, 'method_not_allowed')
-    expect(refused.headers.allow).toBe('GET')
+    expectProblem(await call(listen.port, { path: '/api/orders/x', method: 'DELETE' }), 503, 'busy')
     for (const [path, allow] of [
       [BUY, 'POST'],
       ['/index.html', 'GET, HEAD'],
@@ -134,15 +175,7 @@ describe('errors of nginx itself', () => {
     const { listen } = await edge([node])
     const { port } = listen
     const headers = { 'Idempotency-Key': 'key-12345' }
-    for (const path of [
-      '/api/nothing',
-      '/healthz',
-      '/readyz',
-      '/metrics',
-      '/',
-      '/api',
-      '/farebox-internal/malformed',
-    ]) {
+    for (const path of ['/nothing', '/healthz', '/readyz', '/metrics', '/', '/api', '/farebox-internal/malformed']) {
       expectProblem(await call(port, { path }), 404, 'not_found')
     }
     const large = await buy(port, { headers, body: 'x'.repeat(20_000) })

@@ -159,7 +159,7 @@ describe('under the flag', () => {
     cleanups.push(() => rmSync(webDir, { recursive: true, force: true }))
     writeFileSync(`${webDir}/index.html`, '<p>hello')
     writeFileSync(`${webDir}/a?b c.js`, '1')
-    const { listen, dir, version } = await edge([node], { webDir })
+    const { listen, dir, version } = await edge([node], { webDir, orders: [node] })
     const agent = new http.Agent({ keepAlive: true })
     const headers = { 'Idempotency-Key': 'key-12345' }
     const requests: (http.RequestOptions & { body?: string })[] = [

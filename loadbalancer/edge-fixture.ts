@@ -70,6 +70,7 @@ export async function edgeTopology(nodes: readonly UpstreamNode[], changes: Part
     listen: { host: '127.0.0.1', port: await freePort() },
     statusPort: await freePort(),
     nodes,
+    orders: [],
     webDir: null,
     live: false,
     limits: EDGE_DEFAULTS,

@@ -12,6 +12,7 @@ const topology: Topology = {
     { id: 'n1', host: '127.0.0.1', port: 9001, weight: 1 },
     { id: 'n2', host: '127.0.0.1', port: 9002, weight: 3 },
   ],
+  orders: [{ id: 'o1', host: '127.0.0.1', port: 9101 }],
   webDir: '/srv/farebox/web',
   live: false,
   limits: EDGE_DEFAULTS,
@@ -22,8 +23,8 @@ describe('render', () => {
     expect(render(topology)).toMatchSnapshot()
   })
 
-  it('answers every call as busy when no node takes traffic, started by root, without files', () => {
-    expect(render({ ...topology, nodes: [], webDir: null, user: 'root' })).toMatchSnapshot()
+  it('answers every call as busy when nobody takes traffic, started by root, without files', () => {
+    expect(render({ ...topology, nodes: [], orders: [], webDir: null, user: 'root' })).toMatchSnapshot()
   })
 
   it('serves live only when told', () => {

@@ -24,15 +24,26 @@ export interface UpstreamNode {
   readonly weight: number
 }
 
+/** An orders process; they all take the same share. */
+export interface UpstreamOrders {
+  readonly id: string
+  readonly host: string
+  readonly port: number
+}
+
 export interface EdgeLimits {
   readonly workers: number
   readonly connectionsPerWorker: number
   /** Idle connections to nodes that each worker keeps. */
   readonly keepalive: number
   readonly bodyBytesMax: number
+  /** A payment provider's events are longer than anything a buyer sends. */
+  readonly webhookBodyBytesMax: number
   readonly connectTimeoutMs: number
   /** Must be above the nodes' `buyDeadlineMs`, so that the node's own answer comes first. */
   readonly readTimeoutMs: number
+  /** After this long without an answer from an orders process, a node is asked for an order. */
+  readonly orderReadTimeoutMs: number
 }
 
 export const EDGE_DEFAULTS: EdgeLimits = {
@@ -40,8 +51,10 @@ export const EDGE_DEFAULTS: EdgeLimits = {
   connectionsPerWorker: 8192,
   keepalive: 512,
   bodyBytesMax: 16_384,
+  webhookBodyBytesMax: 65_536,
   connectTimeoutMs: 500,
   readTimeoutMs: 5000,
+  orderReadTimeoutMs: 2500,
 }
 
 export type PlanVersion = Version
@@ -62,6 +75,8 @@ export interface Topology {
   readonly statusPort: number
   /** Nodes that take traffic. None: every call is answered as busy. */
   readonly nodes: readonly UpstreamNode[]
+  /** Orders processes. None: orders are read from the nodes, every other call of theirs is answered as busy. */
+  readonly orders: readonly UpstreamOrders[]
   /** Absolute directory of static files, or null. */
   readonly webDir: string | null
   /** Whether `/api/live` is served. */
@@ -96,13 +111,13 @@ export function render(topology: Topology): string {
   return [
     ...main(topology),
     'http {',
-    ...indent([...basics(topology), ...maps(), ...upstream(topology), ...statusServer(topology), ...server(topology)]),
+    ...indent([...basics(topology), ...maps(), ...upstreams(topology), ...statusServer(topology), ...server(topology)]),
     '}',
     '',
   ].join('\n')
 }
 
-function check({ version, dir, webDir, nodes, listen, statusPort }: Topology): void {
+function check({ version, dir, webDir, nodes, orders, listen, statusPort }: Topology): void {
   for (const part of [version.era, version.seq]) {
     if (!Number.isSafeInteger(part) || part < 0) refuse(`version ${part} is not a whole number`)
   }
@@ -113,10 +128,12 @@ function check({ version, dir, webDir, nodes, listen, statusPort }: Topology): v
   for (const port of [listen.port, statusPort]) {
     if (!isPort(port)) refuse(`port ${port} is not a port`)
   }
-  for (const { id, host, port, weight } of nodes) {
-    if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(id)) refuse(`node id ${JSON.stringify(id)} is not an id`)
-    if (!/^[A-Za-z0-9.:[\]-]+$/.test(host)) refuse(`host ${JSON.stringify(host)} of node ${id} is not a host`)
-    if (!isPort(port)) refuse(`port ${port} of node ${id} is not a port`)
+  for (const { id, host, port } of [...nodes, ...orders]) {
+    if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(id)) refuse(`id ${JSON.stringify(id)} is not an id`)
+    if (!/^[A-Za-z0-9.:[\]-]+$/.test(host)) refuse(`host ${JSON.stringify(host)} of ${id} is not a host`)
+    if (!isPort(port)) refuse(`port ${port} of ${id} is not a port`)
+  }
+  for (const { id, weight } of nodes) {
     if (!Number.isSafeInteger(weight) || weight < 1)
       refuse(`weight ${weight} of node ${id} is not a whole number from 1`)
   }
@@ -222,18 +239,40 @@ function retryBuckets(): string[] {
   ]
 }
 
-function upstream({ nodes, limits }: Topology): string[] {
-  if (nodes.length === 0) return []
+function upstreams(topology: Topology): string[] {
+  const { nodes, orders, limits } = topology
+  const toNodes = nodes.map(
+    ({ id, host, port, weight }) => `server ${host}:${port} weight=${weight} max_fails=2 fail_timeout=2s; # ${id}`,
+  )
+  const toOrders = orders.map(({ id, host, port }) => `server ${host}:${port} max_fails=2 fail_timeout=2s; # ${id}`)
+  const instead = nodes.map(({ id, host, port }) => `server ${host}:${port} backup; # ${id}`)
   return [
-    'upstream farebox_nodes {',
-    '  zone farebox_nodes 256k;',
-    ...nodes.map(
-      ({ id, host, port, weight }) => `  server ${host}:${port} weight=${weight} max_fails=2 fail_timeout=2s; # ${id}`,
-    ),
-    `  keepalive ${limits.keepalive};`,
-    '  keepalive_timeout 8s;',
-    '  keepalive_requests 1000000000;',
-    '  keepalive_time 24h;',
+    ...(nodes.length === 0 ? [] : upstream('farebox_nodes', '256k', toNodes, limits.keepalive)),
+    ...(orders.length === 0
+      ? []
+      : [
+          ...upstream('farebox_orders', '64k', toOrders, ORDERS_KEEPALIVE),
+          '# An order can be read at every node too, which is where reads go while no orders process answers.',
+          ...upstream('farebox_order_reads', '256k', [...toOrders, ...instead], ORDERS_KEEPALIVE),
+          'map $request_method $farebox_order_upstream { ~^(GET|HEAD|OPTIONS)$ farebox_order_reads; default farebox_orders; }',
+        ]),
+  ]
+}
+
+/** Idle connections to orders processes that each worker keeps: the everyday path, not the rush. */
+const ORDERS_KEEPALIVE = 64
+
+function upstream(name: string, zone: string, servers: readonly string[], keepalive: number): string[] {
+  return [
+    `upstream ${name} {`,
+    ...indent([
+      `zone ${name} ${zone};`,
+      ...servers,
+      `keepalive ${keepalive};`,
+      'keepalive_timeout 8s;',
+      'keepalive_requests 1000000000;',
+      'keepalive_time 24h;',
+    ]),
     '}',
   ]
 }
@@ -266,10 +305,11 @@ function server(topology: Topology): string[] {
       ...closing(topology),
       ...location('= /api/sales', toNodes()),
       ...location('/api/sales/', [...toNodes(), ...location(`~ ^${BUY_PATH}$`, toNodes([...passed(BUY_HEADERS)]))]),
-      ...location('= /api/orders', toNodes([...READ_ONLY])),
-      ...location('/api/orders/', toNodes([...READ_ONLY])),
       ...(live ? location('= /api/live', toNodes(liveLines())) : []),
-      ...location('/api', ['return 404;']),
+      ...location('~ ^/api/orders(/[^/]+)?$', orderLines(topology)),
+      ...location('/api/payments/webhook/', toOrders(topology, webhookLines(topology))),
+      ...location('/api/', toOrders(topology)),
+      ...location('= /api', ['return 404;']),
       ...['/healthz', '/readyz', '/metrics'].flatMap((path) => location(`= ${path}`, ['return 404;'])),
       ...location('/', webDir === null ? ['return 404;'] : [`root "${webDir}";`, 'index index.html;']),
       ...EDGE_RULES.flatMap(({ problem }) => problemLocation(problem)),
@@ -301,7 +341,29 @@ function closing({ dir, version }: Topology): string[] {
   ]
 }
 
-const READ_ONLY: readonly string[] = ['if ($request_method !~ ^(GET|HEAD|OPTIONS)$) { return 405; }']
+/** An order, or a buyer's orders: read from an orders process, or else from a node. */
+function orderLines({ nodes, orders, limits }: Topology): string[] {
+  const timeout = `proxy_read_timeout ${limits.orderReadTimeoutMs}ms;`
+  if (orders.length > 0) return [timeout, 'proxy_pass http://$farebox_order_upstream$request_uri;']
+  if (nodes.length === 0) return ['return 503;']
+  return [
+    'if ($request_method !~ ^(GET|HEAD|OPTIONS)$) { return 503; }',
+    'proxy_pass http://farebox_nodes$request_uri;',
+  ]
+}
+
+function toOrders({ orders }: Topology, lines: readonly string[] = []): string[] {
+  return orders.length === 0 ? ['return 503;'] : [...lines, 'proxy_pass http://farebox_orders$request_uri;']
+}
+
+/** A signature is over the body as it was sent, in a header whose name is the provider's: all headers pass. */
+function webhookLines({ limits }: Topology): string[] {
+  return [
+    `client_max_body_size ${limits.webhookBodyBytesMax};`,
+    `client_body_buffer_size ${limits.webhookBodyBytesMax};`,
+    'proxy_pass_request_headers on;',
+  ]
+}
 
 type Headers = readonly (readonly [name: string, value: string])[]
 

@@ -368,8 +368,8 @@ export interface FleetStore {
   resign(coordinatorId: string): Promise<void>
   /**
    * An orders process says that it is there, again and again. Heard also while the fleet is not certified, for those
-   * who recover it must be found, and takes no seq: nothing is promised by it. Whoever was silent for
-   * {@link ORDERS_FORGOTTEN_AFTER_MS} is forgotten at somebody's next announcement.
+   * who recover it must be found. Who is there, and where, takes a seq when it changes; being heard of takes none.
+   * Whoever was silent for {@link ORDERS_FORGOTTEN_AFTER_MS} is forgotten at somebody's next announcement.
    */
   announceOrders(process: OrdersProcess): Promise<{ readonly nowMs: number }>
   /** An orders process stops: nobody is to look for it any more. */

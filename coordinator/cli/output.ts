@@ -2,7 +2,7 @@
 import { CommanderError, type Command } from 'commander'
 import pc from 'picocolors'
 import { ClusterFailure } from '../supervise/failure.ts'
-import { OperationError } from '../operations/failure.ts'
+import { OperationError } from '../../runtime/operation-error.ts'
 import { StoreError } from '../../stock/port.ts'
 import { cliError } from './cluster-failure.ts'
 import { CliError, EXIT, type Cli, type CommandResult, type CommonOptions, type ExitCode } from './frame.ts'

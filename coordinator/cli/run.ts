@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { bufferRule } from '../../config/buffer-rule.ts'
 import { NodeRefusal, runNode } from '../../node/main.ts'
+import { OrdersRefusal, runOrders } from '../../orders/main.ts'
 import { LifeCycle } from '../../runtime/life-cycle.ts'
 import { createLogger } from '../../runtime/logger.ts'
 import { runCoordinator } from '../daemon/main.ts'
@@ -31,6 +32,13 @@ export const registerRun: RegisterCommand = (cli) => {
     .description('a selling node')
     .action(cli.action(async (common, options: RunOptions) => startNode(resolve(common.dir), options)))
   run
+    .command('orders')
+    .requiredOption('--id <id>', 'name of the process in the fleet')
+    .option('--port <port>', 'port for buyers; 0 takes a free one')
+    .option('--admin-port <port>', 'private port; 0 takes a free one')
+    .description('the orders service: ledger, holds that lapse, payment, tickets')
+    .action(cli.action(async (common, options: RunOptions) => startOrders(resolve(common.dir), options)))
+  run
     .command('coordinator')
     .requiredOption('--id <id>', 'name of the coordinator')
     .option('--admin-port <port>', 'private port; 0 takes a free one')
@@ -46,6 +54,14 @@ async function startNode(dir: string, options: RunOptions): Promise<CommandResul
     throw error instanceof NodeRefusal ? new CliError(EXIT.usage, 'node_refused', error.message) : error
   })
   return { json: { id, url: running.url, adminUrl: running.adminUrl }, text: `node ${id}: ${running.url}` }
+}
+
+async function startOrders(dir: string, { id, port, adminPort }: RunOptions): Promise<CommandResult> {
+  const loaded = loadDirConfig(dir, { 'orders.id': id, 'orders.port': port, 'orders.adminPort': adminPort })
+  const running = await runOrders(loaded, dir).catch((error: unknown) => {
+    throw error instanceof OrdersRefusal ? new CliError(EXIT.usage, 'orders_refused', error.message) : error
+  })
+  return { json: { id, ...running }, text: `orders ${id}: ${running.url}` }
 }
 
 async function startCoordinator(dir: string, { id, adminPort = '0' }: RunOptions): Promise<CommandResult> {

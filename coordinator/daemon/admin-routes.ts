@@ -4,10 +4,11 @@
  * Only the leader changes anything, and only it knows the marks; so whoever does not lead answers `not_leader` with
  * the leader's address, and the CLI goes there.
  */
+import { toldAsAnswer, type AdminRequest, type JsonAnswer } from '../../http/admin-server.ts'
 import { parseSaleFile } from '../../config/sale-file.ts'
 import { describeFaults } from '../../config/faults.ts'
 import { audit } from '../operations/audit.ts'
-import { OperationError } from '../operations/failure.ts'
+import { OperationError } from '../../runtime/operation-error.ts'
 import { whoHasNotHeard } from '../operations/heard.ts'
 import { showOrder } from '../operations/orders.ts'
 import { quota } from '../operations/quota.ts'
@@ -31,41 +32,8 @@ export interface AdminParts {
   readonly declaredDurable: boolean
 }
 
-export interface AdminRequest {
-  readonly method: string
-  readonly path: string
-  readonly body: string
-}
-
-export interface AdminAnswer {
-  readonly status: number
-  readonly body: unknown
-}
-
-/** Errors of the API, with the status that tells them. Everything else is 409: understood, and refused. */
-const STATUS_OF_CODE: Readonly<Record<string, number>> = {
-  no_such_sale: 404,
-  no_such_order: 404,
-  not_found: 404,
-  method_not_allowed: 405,
-  bad_sale_file: 422,
-}
-
-export async function answerAdmin(parts: AdminParts, request: AdminRequest): Promise<AdminAnswer> {
-  try {
-    return await route(parts, request)
-  } catch (error) {
-    if (error instanceof OperationError) return failure(STATUS_OF_CODE[error.code] ?? 409, error)
-    throw error
-  }
-}
-
-export function failure(
-  statusNumber: number,
-  error: Pick<OperationError, 'code' | 'message' | 'details'>,
-): AdminAnswer {
-  const { code, message, details } = error
-  return { status: statusNumber, body: { error: { code, message, details } } }
+export function answerAdmin(parts: AdminParts, request: AdminRequest): Promise<JsonAnswer> {
+  return toldAsAnswer(() => route(parts, request))
 }
 
 type Act = (parts: AdminParts, saleId: string, body: string) => Promise<unknown>
@@ -82,7 +50,7 @@ const SALE_ACTS: Readonly<Record<string, Act>> = {
   recover,
 }
 
-async function route(parts: AdminParts, { method, path, body }: AdminRequest): Promise<AdminAnswer> {
+async function route(parts: AdminParts, { method, path, body }: AdminRequest): Promise<JsonAnswer> {
   const [root, room, id, verb, ...rest] = path.split('/').slice(1)
   if (root !== 'admin' || room === undefined || rest.length > 0) throw notFound(path)
   await refuseUnlessLeader(parts)
@@ -101,7 +69,7 @@ async function routeRoom(
   room: string,
   path: string,
   body: string,
-): Promise<AdminAnswer> {
+): Promise<JsonAnswer> {
   const { world, recovery, marks, declaredDurable } = parts
   if (room === 'sales' && method === 'POST') return create(parts, body)
   if (method !== 'GET') throw new OperationError('method_not_allowed', `${method} ${path} is not a call`)
@@ -113,7 +81,7 @@ async function routeRoom(
   throw notFound(path)
 }
 
-async function create({ world, eras, marks, declaredDurable }: AdminParts, text: string): Promise<AdminAnswer> {
+async function create({ world, eras, marks, declaredDurable }: AdminParts, text: string): Promise<JsonAnswer> {
   const parsed = parseSaleFile(text)
   if (!parsed.ok) {
     throw new OperationError('bad_sale_file', describeFaults(parsed.faults), { faults: parsed.faults })
@@ -151,7 +119,7 @@ async function refuseUnlessLeader({ leadership, world }: AdminParts): Promise<vo
   throw new OperationError('not_leader', message, { adminUrl: leader?.adminUrl ?? null })
 }
 
-function ok(body: unknown): AdminAnswer {
+function ok(body: unknown): JsonAnswer {
   return { status: 200, body }
 }
 

@@ -8,7 +8,7 @@ import { answerAdmin, type AdminParts } from './admin-routes.ts'
 import { Cycle } from './cycle.ts'
 import { openEraBook } from './eras.ts'
 import { Leadership } from './leadership.ts'
-import { SILENT } from './log.ts'
+import { SILENT } from '../../runtime/log.ts'
 import { openMarkBook } from './marks.ts'
 import { Recovery } from './recovery.ts'
 
@@ -17,6 +17,7 @@ interface TestCoordinator extends AdminParts {
   round(): Promise<void>
 }
 
+const NO_QUERY = new URLSearchParams()
 let directory = ''
 let world: TestWorld
 let c1: TestCoordinator
@@ -157,7 +158,7 @@ describe('two coordinators', () => {
   it('the one that does not lead sends the operator to the one that does', async () => {
     const c2 = await coordinator('c2')
     await c2.round()
-    const answer = await answerAdmin(c2, { method: 'GET', path: '/admin/status', body: '' })
+    const answer = await answerAdmin(c2, { method: 'GET', path: '/admin/status', query: NO_QUERY, body: '' })
     expect(answer).toMatchObject({
       status: 409,
       body: { error: { code: 'not_leader', details: { adminUrl: 'http://c1' } } },
@@ -179,7 +180,9 @@ describe('a store that began another life', () => {
     n1.seen = after.version
     await n1.join()
     expect(await n1.sell('o2', 'bob')).toBe('held')
-    expect((await answerAdmin(c1, { method: 'GET', path: '/admin/status', body: '' })).body).toMatchObject({
+    expect(
+      (await answerAdmin(c1, { method: 'GET', path: '/admin/status', query: NO_QUERY, body: '' })).body,
+    ).toMatchObject({
       sales: [{ id: 'demo', recovering: false, missing: [] }],
     })
   })
@@ -193,9 +196,14 @@ describe('a store that began another life', () => {
     world.restartStore()
     await go(3000, [])
     expect((await demo()).certified).toBe(false)
-    const status = await answerAdmin(c1, { method: 'GET', path: '/admin/status', body: '' })
+    const status = await answerAdmin(c1, { method: 'GET', path: '/admin/status', query: NO_QUERY, body: '' })
     expect(JSON.stringify(status.body)).toMatch(/behind (node n1|the mark)/)
-    const recovered = await answerAdmin(c1, { method: 'POST', path: '/admin/sales/demo/recover', body: '' })
+    const recovered = await answerAdmin(c1, {
+      method: 'POST',
+      path: '/admin/sales/demo/recover',
+      query: NO_QUERY,
+      body: '',
+    })
     expect(recovered).toMatchObject({ status: 200, body: { outcome: 'changed', sale: { recovering: false } } })
     expect((await demo()).certified).toBe(true)
   })
@@ -249,9 +257,14 @@ describe('a store that began another life', () => {
     world.stock.saleRecords.delete('demo')
     await go(400, [])
     expect(c1.recovery.caseOf('demo')?.reasons).toEqual(['the store has no record of this sale'])
-    const recover = await answerAdmin(c1, { method: 'POST', path: '/admin/sales/demo/recover', body: '' })
+    const recover = await answerAdmin(c1, {
+      method: 'POST',
+      path: '/admin/sales/demo/recover',
+      query: NO_QUERY,
+      body: '',
+    })
     expect(recover).toMatchObject({ status: 409, body: { error: { code: 'no_record' } } })
-    const { body } = await answerAdmin(c1, { method: 'POST', path: '/admin/sales', body: SALE_FILE })
+    const { body } = await answerAdmin(c1, { method: 'POST', path: '/admin/sales', query: NO_QUERY, body: SALE_FILE })
     expect(body).toMatchObject({ error: { code: 'sale_lost' } })
   })
 })
@@ -266,11 +279,11 @@ fares:
 `
 
 function get(path: string) {
-  return answerAdmin(c1, { method: 'GET', path, body: '' })
+  return answerAdmin(c1, { method: 'GET', path, query: NO_QUERY, body: '' })
 }
 
 function post(path: string, body = '') {
-  return answerAdmin(c1, { method: 'POST', path, body })
+  return answerAdmin(c1, { method: 'POST', path, query: NO_QUERY, body })
 }
 
 describe('the admin API', () => {

@@ -13,7 +13,7 @@ import { plan, type Action } from '../plan/plan.ts'
 import type { Topology } from '../plan/topology.ts'
 import type { Leadership, Role } from './leadership.ts'
 import type { LoadBalancer } from './load-balancer.ts'
-import type { Log } from './log.ts'
+import type { Log } from '../../runtime/log.ts'
 import type { MarkBook } from './marks.ts'
 import type { Durability, Recovery } from './recovery.ts'
 
@@ -111,6 +111,7 @@ export class Cycle {
         nowMs: fleet.nowMs,
         fleetVersion: fleet.version,
         nodes: fleet.nodes,
+        orders: fleet.orders,
         sales: whole.map((sale) => ({ ...sale, saleId: sale.definition.id, ...this.#demandOf(sale) })),
         applied: this.#applied,
         noted: fleet.applied,

@@ -9,7 +9,7 @@
  */
 import { mkdir, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isCode, syncDirectory } from './durable-file.ts'
+import { isCode, syncDirectory } from '../../runtime/durable-file.ts'
 
 export interface EraBook {
   /** The highest era ever allotted here; 0 for none. */

@@ -5,17 +5,18 @@ import type { StockPort } from '../../stock/port.ts'
 import { Metrics } from '../../runtime/metrics.ts'
 import { nodeAsker } from '../operations/node-report.ts'
 import { realWorld } from '../operations/world.ts'
-import { answerAdmin, failure, type AdminAnswer, type AdminRequest } from './admin-routes.ts'
-import { startAdminServer } from './admin-server.ts'
-import { ensureAdminToken } from './admin-token.ts'
+import { failure, type AdminAnswer, type AdminRequest } from '../../http/admin-server.ts'
+import { answerAdmin } from './admin-routes.ts'
+import { startAdminServer } from '../../http/admin-server.ts'
+import { ensureAdminToken } from '../../http/admin-token.ts'
 import { Cycle } from './cycle.ts'
 import { openEraBook } from './eras.ts'
 import { Leadership } from './leadership.ts'
 import { NO_LOAD_BALANCER, type LoadBalancer } from './load-balancer.ts'
-import type { Log } from './log.ts'
+import type { Log } from '../../runtime/log.ts'
 import { openMarkBook } from './marks.ts'
 import { Recovery } from './recovery.ts'
-import { startRounds } from './rounds.ts'
+import { startRounds } from '../../runtime/rounds.ts'
 
 export interface CoordinatorOptions {
   readonly id: string
@@ -43,7 +44,7 @@ const MARKS_EVERY_MS = 1000
 
 type Answer = (request: AdminRequest) => Promise<AdminAnswer>
 const answerStarting: Answer = async () =>
-  failure(503, { code: 'not_ready', message: 'the coordinator is starting: try again in a moment', details: null })
+  failure({ code: 'not_ready', message: 'the coordinator is starting: try again in a moment', details: null }, 503)
 const never = (): boolean => false
 
 export async function runCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
@@ -60,6 +61,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Coord
   let isReady = never
   const metrics = new Metrics()
   const server = await startAdminServer({
+    name: `coordinator ${id}`,
     host: options.host ?? '127.0.0.1',
     port: options.adminPort,
     token,

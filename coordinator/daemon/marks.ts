@@ -11,7 +11,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { compareVersions, type Version } from '../../stock/core/words.ts'
-import { readIfThere, replaceFile } from './durable-file.ts'
+import { readIfThere, replaceFile } from '../../runtime/durable-file.ts'
 
 export interface Mark {
   readonly era: number

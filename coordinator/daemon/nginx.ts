@@ -4,7 +4,7 @@ import type { Topology } from '../plan/topology.ts'
 import { readCluster } from '../supervise/cluster-file.ts'
 import { edgeTopology } from '../supervise/edge.ts'
 import type { LoadBalancer } from './load-balancer.ts'
-import type { Log } from './log.ts'
+import type { Log } from '../../runtime/log.ts'
 
 /** Looks at the cluster file each time: `up` may have moved nginx to another port since. */
 export function nginxOf(dir: string, root: string, log: Log): LoadBalancer {
@@ -12,7 +12,7 @@ export function nginxOf(dir: string, root: string, log: Log): LoadBalancer {
     async apply(topology: Topology) {
       const cluster = readCluster(dir)
       if (cluster === null) return true
-      const result = await applyPlan(edgeTopology(cluster, topology.version, topology.servers, root))
+      const result = await applyPlan(edgeTopology(cluster, topology, root))
       if (result.outcome === 'stale') {
         log.warn({ version: result.version, newest: result.newest }, 'nginx has a newer plan than this one')
       }

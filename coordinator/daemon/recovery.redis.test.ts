@@ -12,8 +12,8 @@ import { connectRedisStock } from '../../stock/redis/redis-stock.ts'
 import { DEMO } from '../operations/test-world.ts'
 import type { StatusView } from '../operations/status.ts'
 import { runCoordinator, type Coordinator } from './main.ts'
-import { readIfThere } from './durable-file.ts'
-import { SILENT } from './log.ts'
+import { readIfThere } from '../../runtime/durable-file.ts'
+import { SILENT } from '../../runtime/log.ts'
 
 const rules = { buffer: { percent: 10 }, deadAfterMs: 1500 }
 let directory = ''

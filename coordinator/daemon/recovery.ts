@@ -5,10 +5,10 @@
  */
 import type { FleetNode, SaleSnapshot, SettleItem, StockPort } from '../../stock/port.ts'
 import { compareVersions, type Version } from '../../stock/core/words.ts'
-import { OperationError } from '../operations/failure.ts'
+import { OperationError } from '../../runtime/operation-error.ts'
 import type { AskNode } from '../operations/node-report.ts'
 import type { EraBook } from './eras.ts'
-import type { Log } from './log.ts'
+import type { Log } from '../../runtime/log.ts'
 import type { MarkBook } from './marks.ts'
 import { decideReopen, floorSeqOf, show, type NodeTestimony, type ReopenCase } from './reopen.ts'
 

@@ -1,5 +1,6 @@
 /** The support desk: one order, wherever it is. */
-import { noSuchSale, OperationError } from './failure.ts'
+import { OperationError } from '../../runtime/operation-error.ts'
+import { noSuchSale } from './failure.ts'
 import { orderView, type OrderView } from './views.ts'
 import type { World } from './world.ts'
 

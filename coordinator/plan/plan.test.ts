@@ -6,6 +6,7 @@ import { topologyOf, type Topology } from './topology.ts'
 const NOW = 100_000
 const awake: Judge = { deadAfterMs: 1500, uninterruptedMs: 10_000 }
 const version = { era: 1, seq: 7 }
+const ORDERS = [{ id: 'o1', url: 'http://127.0.0.1/o1' }]
 
 function node(id: string, change: Partial<ObservedNode> = {}): ObservedNode {
   return { id, epoch: 1, state: 'live', weight: 1, url: `http://127.0.0.1/${id}`, lastSeenMs: NOW - 100, ...change }
@@ -20,8 +21,15 @@ function sale(nodes: readonly ObservedSaleNode[], change: Partial<ObservedSale> 
 }
 
 function observed(nodes: readonly ObservedNode[], sales: readonly ObservedSale[], applied?: Topology | null): Observed {
-  const settled = topologyOf({ era: 1, seq: 1 }, nodes)
-  return { nowMs: NOW, fleetVersion: version, nodes, sales, applied: applied === undefined ? settled : applied }
+  const settled = topologyOf({ era: 1, seq: 1 }, nodes, ORDERS)
+  return {
+    nowMs: NOW,
+    fleetVersion: version,
+    nodes,
+    orders: ORDERS,
+    sales,
+    applied: applied === undefined ? settled : applied,
+  }
 }
 
 const kinds = (actions: readonly Action[]) => actions.map(({ kind }) => kind)
@@ -39,7 +47,7 @@ describe('a quiet fleet', () => {
 })
 
 describe('what the load balancer does', () => {
-  const before = topologyOf({ era: 1, seq: 6 }, [node('n1'), node('n2')])
+  const before = topologyOf({ era: 1, seq: 6 }, [node('n1'), node('n2')], ORDERS)
   const look = (nodes: readonly ObservedNode[], noted: { era: number; seq: number }) =>
     plan({ ...observed(nodes, [], before), noted }, awake)
 
@@ -69,12 +77,12 @@ describe('a death', () => {
   })
 
   it('leaves nginx with the version of the record that says dead', () => {
-    const before = topologyOf({ era: 1, seq: 6 }, [node('n1'), node('n2')])
+    const before = topologyOf({ era: 1, seq: 6 }, [node('n1'), node('n2')], ORDERS)
     const actions = plan(observed([node('n1', { state: 'dead' }), node('n2')], [], before), awake)
     expect(actions).toEqual([
       {
         kind: 'apply_topology',
-        topology: { version, servers: [{ id: 'n2', url: 'http://127.0.0.1/n2', weight: 1 }] },
+        topology: { version, servers: [{ id: 'n2', url: 'http://127.0.0.1/n2', weight: 1 }], orders: ORDERS },
       },
     ])
   })
@@ -143,11 +151,11 @@ describe('a paused node that wakes', () => {
 
   it('is back in nginx and in the shares once it joined the fleet anew', () => {
     const nodes = [node('n1', { epoch: 5, weight: 2 }), node('n2')]
-    const without = topologyOf({ era: 1, seq: 6 }, [node('n2')])
+    const without = topologyOf({ era: 1, seq: 6 }, [node('n2')], ORDERS)
     const actions = plan(observed(nodes, [sale([member('n1', { weight: 0 }), member('n2')])], without), awake)
     expect(actions).toEqual([
       { kind: 'set_weights', saleId: 'demo', weights: { n1: 2 }, fence: [] },
-      { kind: 'apply_topology', topology: topologyOf(version, nodes) },
+      { kind: 'apply_topology', topology: topologyOf(version, nodes, ORDERS) },
     ])
   })
 
@@ -198,7 +206,7 @@ describe('weights', () => {
 
   it('are the same in nginx as in the quota', () => {
     const nodes = [node('n1', { weight: 4 }), node('n2', { weight: 0 })]
-    const { servers } = topologyOf(version, nodes)
+    const { servers } = topologyOf(version, nodes, ORDERS)
     expect(servers.map(({ id, weight }) => [id, weight])).toEqual([
       ['n1', 4],
       ['n2', 1],
@@ -216,30 +224,39 @@ describe('the topology', () => {
 
   it('goes out when nobody knows what the load balancer has', () => {
     expect(plan(observed(nodes, [], null), awake)).toEqual([
-      { kind: 'apply_topology', topology: topologyOf(version, nodes) },
+      { kind: 'apply_topology', topology: topologyOf(version, nodes, ORDERS) },
     ])
   })
 
   it('is in the order of ids, whatever the order observed', () => {
-    expect(topologyOf(version, nodes).servers.map(({ id }) => id)).toEqual(['n1', 'n2'])
+    expect(topologyOf(version, nodes, ORDERS).servers.map(({ id }) => id)).toEqual(['n1', 'n2'])
   })
 
   it('does not go out again for a new version that says the same', () => {
-    expect(plan(observed(nodes, [], topologyOf({ era: 1, seq: 2 }, nodes)), awake)).toEqual([])
+    expect(plan(observed(nodes, [], topologyOf({ era: 1, seq: 2 }, nodes, ORDERS)), awake)).toEqual([])
   })
 
   it('does not go out when what is applied is newer than what was observed', () => {
-    const newer = topologyOf({ era: 1, seq: 8 }, [node('n1')])
+    const newer = topologyOf({ era: 1, seq: 8 }, [node('n1')], ORDERS)
     expect(plan(observed(nodes, [], newer), awake)).toEqual([])
     expect(plan(observed(nodes, [], { ...newer, version: { era: 2, seq: 1 } }), awake)).toEqual([])
   })
 
   it('goes out for another address of the same node', () => {
     const moved = [node('n1', { url: 'http://127.0.0.1/elsewhere' }), node('n2')]
-    expect(kinds(plan(observed(moved, [], topologyOf({ era: 1, seq: 2 }, nodes)), awake))).toEqual(['apply_topology'])
+    expect(kinds(plan(observed(moved, [], topologyOf({ era: 1, seq: 2 }, nodes, ORDERS)), awake))).toEqual([
+      'apply_topology',
+    ])
+  })
+
+  it('goes out for an orders process that came, went or moved', () => {
+    for (const orders of [[], [{ id: 'o1', url: 'http://127.0.0.1/elsewhere' }]]) {
+      const before = topologyOf({ era: 1, seq: 2 }, nodes, orders)
+      expect(kinds(plan(observed(nodes, [], before), awake))).toEqual(['apply_topology'])
+    }
   })
 
   it('of a fleet without a live node is empty', () => {
-    expect(topologyOf(version, [node('n1', { state: 'dead' })]).servers).toEqual([])
+    expect(topologyOf(version, [node('n1', { state: 'dead' })], ORDERS).servers).toEqual([])
   })
 })

@@ -15,7 +15,7 @@
  */
 import { compareVersions, type Version } from '../../stock/core/words.ts'
 import { isSilent, mayJudge, newlyDead, type Judge, type ObservedNode } from './liveness.ts'
-import { isNews, sameServers, topologyOf, trafficWeight, type Topology } from './topology.ts'
+import { isNews, sameServers, topologyOf, trafficWeight, type Topology, type TopologyOrders } from './topology.ts'
 
 export interface ObservedSaleNode {
   readonly id: string
@@ -42,6 +42,7 @@ export interface Observed {
   readonly nowMs: number
   readonly fleetVersion: Version
   readonly nodes: readonly ObservedNode[]
+  readonly orders: readonly TopologyOrders[]
   readonly sales: readonly ObservedSale[]
   /** The topology that the load balancer has now; null when nobody knows. */
   readonly applied: Topology | null
@@ -77,7 +78,7 @@ export function plan(observed: Observed, judge: Judge): Action[] {
   }
   // A death changes the fleet's version; the topology without the dead follows with the next observation, so that
   // it carries the version of the record that says so.
-  const topology = topologyOf(observed.fleetVersion, nodes)
+  const topology = topologyOf(observed.fleetVersion, nodes, observed.orders)
   if (dead.length > 0) return actions
   const { applied, fleetVersion, noted } = observed
   if (isNews(topology, applied)) actions.push({ kind: 'apply_topology', topology })

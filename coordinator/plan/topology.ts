@@ -1,5 +1,6 @@
 /**
- * What the load balancer should know: the live nodes and their weights, stamped with the fleet's version.
+ * What the load balancer should know: the live nodes and their weights, and the orders processes, stamped with the
+ * fleet's version.
  *
  * The version is that of the fleet record it was read from. A leader that lost its lease without noticing can only
  * have read an older record, so whoever applies topologies refuses one that is not newer than the last.
@@ -14,10 +15,17 @@ export interface TopologyServer {
   readonly weight: number
 }
 
+export interface TopologyOrders {
+  readonly id: string
+  readonly url: string
+}
+
 export interface Topology {
   readonly version: Version
   /** By id. Empty when no node is live. */
   readonly servers: readonly TopologyServer[]
+  /** By id: who announced itself. The load balancer itself finds out which of them answer. */
+  readonly orders: readonly TopologyOrders[]
 }
 
 /** A live node's weight is at least 1: it can sell, so it gets buyers. */
@@ -25,18 +33,28 @@ export function trafficWeight(node: Pick<ObservedNode, 'state' | 'weight'>): num
   return node.state === 'live' ? Math.max(1, node.weight) : 0
 }
 
-export function topologyOf(version: Version, nodes: readonly ObservedNode[]): Topology {
+export function topologyOf(
+  version: Version,
+  nodes: readonly ObservedNode[],
+  orders: readonly TopologyOrders[],
+): Topology {
   const servers = nodes
     .filter((node) => node.state === 'live')
     .map((node) => ({ id: node.id, url: node.url, weight: trafficWeight(node) }))
     .toSorted((a, b) => (a.id < b.id ? -1 : 1))
-  return { version, servers }
+  const processes = orders.map(({ id, url }) => ({ id, url })).toSorted((a, b) => (a.id < b.id ? -1 : 1))
+  return { version, servers, orders: processes }
 }
 
 /** True when `wanted` says something else than `applied`, and is newer. */
 export function isNews(wanted: Topology, applied: Topology | null): boolean {
   if (applied === null) return true
-  return compareVersions(wanted.version, applied.version) > 0 && !sameServers(wanted.servers, applied.servers)
+  const isSame = sameServers(wanted.servers, applied.servers) && sameOrders(wanted.orders, applied.orders)
+  return compareVersions(wanted.version, applied.version) > 0 && !isSame
+}
+
+function sameOrders(a: readonly TopologyOrders[], b: readonly TopologyOrders[]): boolean {
+  return a.length === b.length && a.every(({ id, url }, index) => b[index]?.id === id && b[index].url === url)
 }
 
 /** Whether both say the same to the load balancer. */

@@ -21,23 +21,32 @@ function written(text: string | null, environment: NodeJS.ProcessEnv = {}): unkn
 describe('the cluster’s configuration', () => {
   it('adds where Redis is and a secret of its own, which stays the same', () => {
     const secretFile = clusterPaths(dir).secret
-    expect(written(null)).toEqual({ redis: { url: 'redis://127.0.0.1:1' }, identity: { secretFile } })
+    const ledger = { url: `pglite://${join(dir, 'ledger')}` }
+    expect(written(null)).toEqual({ redis: { url: 'redis://127.0.0.1:1' }, ledger, identity: { secretFile } })
     const secret = readFileSync(secretFile, 'utf8')
     expect(written('ack: redis\nredis: { commandTimeoutMs: 300 }\n')).toEqual({
       ack: 'redis',
       redis: { commandTimeoutMs: 300, url: 'redis://127.0.0.1:1' },
+      ledger,
       identity: { secretFile },
     })
     expect(readFileSync(secretFile, 'utf8')).toBe(secret)
   })
 
-  it('keeps the operator’s Redis and identity, from file or environment', () => {
-    expect(written('redis: { url: "redis://r:1" }\nidentity: { secretFile: /s }\n')).toEqual({
+  it('keeps the operator’s Redis, ledger and identity, from file or environment', () => {
+    const text = 'redis: { url: "redis://r:1" }\nledger: { url: "postgres://p/f" }\nidentity: { secretFile: /s }\n'
+    expect(written(text)).toEqual({
       redis: { url: 'redis://r:1' },
+      ledger: { url: 'postgres://p/f' },
       identity: { secretFile: '/s' },
     })
-    const environment = { FAREBOX_REDIS_URL: 'redis://e:2', FAREBOX_IDENTITY_SECRET: 'x'.repeat(32) }
-    expect(written(null, environment)).toEqual({ redis: { url: 'redis://e:2' } })
+    const environment = {
+      FAREBOX_REDIS_URL: 'redis://e:2',
+      FAREBOX_LEDGER_URL: 'postgres://e/f',
+      FAREBOX_IDENTITY_SECRET: 'x'.repeat(32),
+    }
+    const ledger = { url: 'postgres://e/f' }
+    expect(written(null, environment)).toEqual({ redis: { url: 'redis://e:2' }, ledger })
   })
 
   it('refuses what is no mapping or no YAML', () => {
@@ -46,18 +55,19 @@ describe('the cluster’s configuration', () => {
 })
 
 describe('the layout', () => {
-  const request = { dir: '/d', nodes: null, weights: null, port: 0, redisUrl: null }
+  const request = { dir: '/d', nodes: null, weights: null, port: 0, redisUrl: null, ordersProcesses: 1 }
 
   it('has four nodes of weight 1 by default, each port once', async () => {
-    const { nodes, redis, coordinators, nginx } = await planLayout(request, null)
+    const { nodes, orders, redis, coordinators, nginx } = await planLayout(request, null)
     expect(nodes.map(({ id, weight }) => `${id}=${weight}`)).toEqual(['n1=1', 'n2=1', 'n3=1', 'n4=1'])
     const urls = [
       redis.url,
       ...coordinators.map((one) => one.adminUrl),
-      ...nodes.flatMap((node) => [node.url, node.adminUrl]),
+      ...[...nodes, ...orders].flatMap((one) => [one.url, one.adminUrl]),
     ]
     const ports = [...urls.map((url) => Number(new URL(url).port)), nginx.port, nginx.statusPort]
-    expect(new Set(ports).size).toBe(12)
+    expect(orders.map(({ id }) => id)).toEqual(['o1'])
+    expect(new Set(ports).size).toBe(14)
     expect(ports.every((port) => port > 0)).toBe(true)
   })
 

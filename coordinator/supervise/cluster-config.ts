@@ -1,6 +1,6 @@
 /**
- * DIR/config.yaml, which every process of the cluster reads: the operator's configuration, plus where Redis is and
- * where the secret lies. Secrets stay in files of mode 0600 and never appear in a command line.
+ * DIR/config.yaml, which every process of the cluster reads: the operator's configuration, plus where Redis and the
+ * ledger are and where the secret lies. Secrets stay in files of mode 0600 and never appear in a command line.
  *
  * The environment stands above the file in every process, so it is asked first here as well. The file's contents are
  * checked by the processes themselves, against the schema of `config/`.
@@ -35,16 +35,27 @@ export interface OperatorConfig {
   readonly tree: Tree
   /** The operator's own Redis, or null when the cluster is to have one. */
   readonly redisUrl: string | null
+  /** The operator's own database, or null when the cluster is to have one in its directory. */
+  readonly ledgerUrl: string | null
+  readonly ordersProcesses: number
   readonly hasIdentity: boolean
 }
 
 export function readOperatorConfig(path: string | null, environment: NodeJS.ProcessEnv): OperatorConfig {
   const tree = path === null ? {} : parseFile(path)
   const redis = environment['FAREBOX_REDIS_URL'] ?? group(tree, 'redis')['url']
+  const ledger = environment['FAREBOX_LEDGER_URL'] ?? group(tree, 'ledger')['url']
+  const processes = Number(environment['FAREBOX_ORDERS_PROCESSES'] ?? group(tree, 'orders')['processes'] ?? 1)
   const identity = group(tree, 'identity')
   const hasIdentity = ['secret', 'secretFile', 'publicKeys'].some((name) => identity[name] !== undefined)
   const named = ['SECRET', 'SECRET_FILE', 'PUBLIC_KEYS'].some((name) => environment[`FAREBOX_IDENTITY_${name}`])
-  return { tree, redisUrl: typeof redis === 'string' ? redis : null, hasIdentity: hasIdentity || named }
+  return {
+    tree,
+    redisUrl: typeof redis === 'string' ? redis : null,
+    ledgerUrl: typeof ledger === 'string' ? ledger : null,
+    ordersProcesses: Number.isSafeInteger(processes) ? processes : 1,
+    hasIdentity: hasIdentity || named,
+  }
 }
 
 /**
@@ -65,7 +76,11 @@ export function writeClusterConfig(dir: string, operator: OperatorConfig, redisU
   mkdirSync(dir, { recursive: true })
   const { config, secret, adminToken } = clusterPaths(dir)
   ensureSecret(adminToken)
-  const tree: Tree = { ...operator.tree, redis: { ...group(operator.tree, 'redis'), url: redisUrl } }
+  const tree: Tree = {
+    ...operator.tree,
+    redis: { ...group(operator.tree, 'redis'), url: redisUrl },
+    ledger: { ...group(operator.tree, 'ledger'), url: operator.ledgerUrl ?? `pglite://${join(dir, 'ledger')}` },
+  }
   if (!operator.hasIdentity) {
     ensureSecret(secret)
     tree['identity'] = { ...group(operator.tree, 'identity'), secretFile: secret }

@@ -25,6 +25,13 @@ export interface CoordinatorRecord {
   readonly process: ProcessIdentity | null
 }
 
+export interface OrdersRecord {
+  readonly id: string
+  readonly url: string
+  readonly adminUrl: string
+  readonly process: ProcessIdentity | null
+}
+
 export interface RedisRecord {
   readonly url: string
   /** Null for a Redis that is not ours. */
@@ -47,6 +54,7 @@ export interface ClusterFile {
   readonly url: string
   readonly nodes: readonly NodeRecord[]
   readonly redis: RedisRecord
+  readonly orders: readonly OrdersRecord[]
   readonly coordinators: readonly CoordinatorRecord[]
   readonly nginx: NginxRecord
   readonly supervisor: ProcessIdentity | null
@@ -59,7 +67,7 @@ export interface ClusterView {
   readonly adminUrl: string
   readonly nodes: readonly { id: string; url: string; adminUrl: string; pid: number | null; weight: number }[]
   readonly redis: { readonly url: string; readonly pid: number | null; readonly config: string | null }
-  readonly orders: readonly never[]
+  readonly orders: readonly { id: string; url: string; adminUrl: string; pid: number | null }[]
   readonly coordinators: readonly { id: string; adminUrl: string; pid: number | null }[]
   readonly nginx: { readonly pid: number | null; readonly config: string }
 }
@@ -77,7 +85,7 @@ export function clusterView(file: ClusterFile): ClusterView {
       weight: node.weight,
     })),
     redis: { url: file.redis.url, pid: pid(file.redis), config: file.redis.config },
-    orders: [],
+    orders: file.orders.map((one) => ({ id: one.id, url: one.url, adminUrl: one.adminUrl, pid: pid(one) })),
     coordinators: file.coordinators.map((one) => ({ id: one.id, adminUrl: one.adminUrl, pid: pid(one) })),
     nginx: { pid: pid(file.nginx), config: file.nginx.config },
   }
@@ -88,7 +96,7 @@ function pid({ process }: { readonly process: ProcessIdentity | null }): number 
 }
 
 export interface NamedProcess {
-  /** As its log is named: `n1`, `c1`, `redis`, `nginx`. */
+  /** As its log is named: `n1`, `o1`, `c1`, `redis`, `nginx`. */
   readonly name: string
   readonly process: ProcessIdentity | null
 }
@@ -99,6 +107,7 @@ export function processesOf(file: ClusterFile): NamedProcess[] {
     { name: 'nginx', process: file.nginx.process },
     ...file.coordinators.map(({ id, process }) => ({ name: id, process })),
     ...file.nodes.map(({ id, process }) => ({ name: id, process })),
+    ...file.orders.map(({ id, process }) => ({ name: id, process })),
     { name: 'redis', process: file.redis.process },
   ]
 }
@@ -112,7 +121,12 @@ export function withProcess(file: ClusterFile, name: string, process: ProcessIde
   if (name === 'nginx') return { ...file, nginx: { ...file.nginx, process } }
   if (name === 'redis') return { ...file, redis: { ...file.redis, process } }
   const replaced = <T extends { readonly id: string }>(one: T): T => (one.id === name ? { ...one, process } : one)
-  return { ...file, nodes: file.nodes.map(replaced), coordinators: file.coordinators.map(replaced) }
+  return {
+    ...file,
+    nodes: file.nodes.map(replaced),
+    orders: file.orders.map(replaced),
+    coordinators: file.coordinators.map(replaced),
+  }
 }
 
 export function clusterFilePath(dir: string): string {
@@ -121,7 +135,10 @@ export function clusterFilePath(dir: string): string {
 
 export function readCluster(dir: string): ClusterFile | null {
   const text = readIfThere(clusterFilePath(dir))
-  return text === null ? null : (JSON.parse(text) as ClusterFile)
+  if (text === null) return null
+  const file = JSON.parse(text) as Omit<ClusterFile, 'orders'> & Partial<Pick<ClusterFile, 'orders'>>
+  // A directory from before there were orders processes has none.
+  return { ...file, orders: file.orders ?? [] }
 }
 
 export function writeCluster(file: ClusterFile): void {

@@ -234,7 +234,7 @@ describe('deaths', () => {
     const file = cluster()
     process.kill(file.supervisor?.pid ?? 0, 'SIGKILL')
     expect((await farebox(['up', '--port', '0'])).json).toMatchObject({ error: { code: 'already_running' } })
-    expect(aliveProcesses(file)).toHaveLength(4)
+    expect(aliveProcesses(file)).toHaveLength(5)
     expect((await farebox(['down'])).code).toBe(0)
     expect(aliveProcesses(file)).toEqual([])
   })
@@ -252,11 +252,11 @@ describe('deaths', () => {
   it('nothing is restarted without --restart, everything with it', async () => {
     await up('--nodes', '2', '--restart')
     const before = pids()
-    for (const name of ['n1', 'redis', 'c1', 'nginx']) process.kill(before.get(name) ?? 0, 'SIGKILL')
+    for (const name of ['n1', 'o1', 'redis', 'c1', 'nginx']) process.kill(before.get(name) ?? 0, 'SIGKILL')
     await waitFor(
       () =>
-        ['n1', 'redis', 'c1', 'nginx'].every((name) => pids().get(name) !== before.get(name)) &&
-        aliveProcesses(cluster()).length === 5,
+        ['n1', 'o1', 'redis', 'c1', 'nginx'].every((name) => pids().get(name) !== before.get(name)) &&
+        aliveProcesses(cluster()).length === 6,
       { deadlineMs: 20_000, what: 'the restarts' },
     )
     expect(pids().get('n2')).toBe(before.get('n2'))

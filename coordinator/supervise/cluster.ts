@@ -1,5 +1,5 @@
 /**
- * A cluster on one machine: Redis, nodes, a coordinator and nginx, started together, ended together.
+ * A cluster on one machine: Redis, orders, nodes, a coordinator and nginx, started together, ended together.
  *
  * Every process goes into the cluster file as soon as it runs, so that whoever finds the directory after a crash
  * (`down`, or the next `up`) knows what to end. A pid is only signalled together with its start time.
@@ -13,7 +13,7 @@ import { NODE_HEAP_FLAGS } from '../../node/heap.ts'
 import { FIRST_PLAN } from '../../loadbalancer/render.ts'
 import { readOperatorConfig, writeClusterConfig } from './cluster-config.ts'
 import { aliveProcesses, changeCluster, processesOf, readCluster, withProcess, writeCluster } from './cluster-file.ts'
-import type { ClusterFile, CoordinatorRecord, NodeRecord } from './cluster-file.ts'
+import type { ClusterFile, CoordinatorRecord, NodeRecord, OrdersRecord } from './cluster-file.ts'
 import { edgeTopology } from './edge.ts'
 import { ClusterFailure, interrupted } from './failure.ts'
 import { planLayout } from './layout.ts'
@@ -24,7 +24,7 @@ import { findRedis, startRedis, waitForRedis } from './redis.ts'
 import { createAndOpen, waitForSale } from './sale.ts'
 import type { SaleText } from './sale.ts'
 
-export interface ClusterOptions extends Omit<LayoutRequest, 'redisUrl'> {
+export interface ClusterOptions extends Omit<LayoutRequest, 'redisUrl' | 'ordersProcesses'> {
   /** Where `bin/farebox` and `web/` are. */
   readonly root: string
   readonly configFile: string | null
@@ -57,7 +57,7 @@ export async function startCluster(options: ClusterOptions): Promise<RunningClus
     const previous = readCluster(dir)
     if (previous) await refuseIfRunning(previous)
     if (previous) await endOrphans(previous.nginx.dir)
-    const layout = await planLayout({ ...options, redisUrl: operator.redisUrl }, previous)
+    const layout = await planLayout({ ...options, ...operator }, previous)
     writeClusterConfig(dir, operator, layout.redis.url)
     writeCluster({ ...layout, supervisor: identify(process.pid) })
     await bringUp(options, layout)
@@ -84,10 +84,10 @@ async function bringUp(options: ClusterOptions, layout: ClusterFile): Promise<vo
     }
     goOn()
     await applyFirstPlan(options.root, layout)
-    note(`starting ${layout.nodes.length} nodes and a coordinator`)
+    note(`starting ${layout.nodes.length} nodes, orders and a coordinator`)
     const started: (() => Promise<void>)[] = []
     // One after the other: should one fail, none is still on its way into the cluster file when the rest is stopped.
-    for (const { id, adminUrl } of [...layout.nodes, ...layout.coordinators]) {
+    for (const { id, adminUrl } of [...layout.orders, ...layout.nodes, ...layout.coordinators]) {
       const process = await launch(options.root, dir, id)
       started.push(() => waitReady(dir, id, process, adminUrl, readyDeadlineMs, options.signal))
     }
@@ -134,8 +134,12 @@ async function spawnByName(root: string, file: ClusterFile, name: string): Promi
   if (name === 'redis') return startRedis(dir, Number(new URL(file.redis.url).port))
   if (name === 'nginx') return asNginx(() => startNginx(file.nginx.dir))
   const node = file.nodes.find(({ id }) => id === name)
+  const orders = file.orders.find(({ id }) => id === name)
   const coordinator = file.coordinators.find(({ id }) => id === name)
-  const args = node ? nodeArguments(dir, node) : coordinator && coordinatorArguments(dir, coordinator)
+  const args =
+    (node && nodeArguments(dir, node)) ??
+    (orders && ordersArguments(dir, orders)) ??
+    (coordinator && coordinatorArguments(dir, coordinator))
   if (!args) throw new ClusterFailure('no_such_node', `there is no process "${name}" in ${dir}`)
   const flags = node ? NODE_HEAP_FLAGS : []
   const program = process.execPath
@@ -148,7 +152,7 @@ async function spawnByName(root: string, file: ClusterFile, name: string): Promi
  */
 async function applyFirstPlan(root: string, file: ClusterFile): Promise<void> {
   const version = readApplied(file.nginx.dir)?.version ?? FIRST_PLAN
-  await asNginx(() => applyPlan(edgeTopology(file, version, file.nodes, root)))
+  await asNginx(() => applyPlan(edgeTopology(file, { version, servers: file.nodes, orders: file.orders }, root)))
 }
 
 async function asNginx<T>(work: () => Promise<T>): Promise<T> {
@@ -167,6 +171,12 @@ function nodeArguments(dir: string, { id, weight, url, adminUrl }: NodeRecord): 
   const port = new URL(url).port
   const adminPort = new URL(adminUrl).port
   return ['run', 'node', '--dir', dir, '--id', id, '--weight', `${weight}`, '--port', port, '--admin-port', adminPort]
+}
+
+function ordersArguments(dir: string, { id, url, adminUrl }: OrdersRecord): string[] {
+  const port = new URL(url).port
+  const adminPort = new URL(adminUrl).port
+  return ['run', 'orders', '--dir', dir, '--id', id, '--port', port, '--admin-port', adminPort]
 }
 
 function coordinatorArguments(dir: string, { id, adminUrl }: CoordinatorRecord): string[] {
@@ -228,6 +238,8 @@ async function stopProcesses(dir: string): Promise<void> {
   await endOrphans(file.nginx.dir)
   await Promise.all(file.nodes.map((node) => stopProcess(node.process, STOP_GRACE_MS)))
   await Promise.all(file.coordinators.map((one) => stopProcess(one.process, STOP_GRACE_MS)))
+  // After the nodes, so that what they sold last is in the ledger when all is still.
+  await Promise.all(file.orders.map((one) => stopProcess(one.process, STOP_GRACE_MS)))
   await stopProcess(file.redis.process, STOP_GRACE_MS)
 }
 
@@ -261,7 +273,7 @@ export async function diedProcesses(dir: string): Promise<string[]> {
 }
 
 function memberOf(file: ClusterFile, name: string): { readonly adminUrl: string } | undefined {
-  return [...file.nodes, ...file.coordinators].find(({ id }) => id === name)
+  return [...file.nodes, ...file.orders, ...file.coordinators].find(({ id }) => id === name)
 }
 
 function fail(dir: string): never {

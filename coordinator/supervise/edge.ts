@@ -5,35 +5,33 @@ import { EDGE_DEFAULTS } from '../../loadbalancer/render.ts'
 import type { PlanVersion, Topology } from '../../loadbalancer/render.ts'
 import type { ClusterFile } from './cluster-file.ts'
 
-/** What nodes take traffic, as the coordinator's plan or the cluster file says. */
-export interface EdgeServer {
-  readonly id: string
-  readonly url: string
-  readonly weight: number
+/** Who takes traffic, as the coordinator's plan or the cluster file says. */
+export interface EdgePlan {
+  readonly version: PlanVersion
+  readonly servers: readonly { readonly id: string; readonly url: string; readonly weight: number }[]
+  readonly orders: readonly { readonly id: string; readonly url: string }[]
 }
 
 /** Used by `up` for the first plan, and by the coordinator for every later one. */
-export function edgeTopology(
-  file: Pick<ClusterFile, 'nginx'>,
-  version: PlanVersion,
-  servers: readonly EdgeServer[],
-  root: string,
-): Topology {
+export function edgeTopology(file: Pick<ClusterFile, 'nginx'>, plan: EdgePlan, root: string): Topology {
   const webDir = join(root, 'web')
   const { dir, host, port, statusPort } = file.nginx
   return {
-    version,
+    version: plan.version,
     dir,
     // Workers of a root-owned instance must reach files that only root may read.
     user: process.getuid?.() === 0 ? 'root' : null,
     listen: { host, port },
     statusPort,
-    nodes: servers.map(({ id, url, weight }) => {
-      const { hostname, port: nodePort } = new URL(url)
-      return { id, host: hostname, port: Number(nodePort), weight: Math.max(1, weight) }
-    }),
+    nodes: plan.servers.map(({ id, url, weight }) => ({ id, ...placeOf(url), weight: Math.max(1, weight) })),
+    orders: plan.orders.map(({ id, url }) => ({ id, ...placeOf(url) })),
     webDir: existsSync(webDir) ? webDir : null,
-    live: false,
+    live: true,
     limits: EDGE_DEFAULTS,
   }
+}
+
+function placeOf(url: string): { readonly host: string; readonly port: number } {
+  const { hostname, port } = new URL(url)
+  return { host: hostname, port: Number(port) }
 }

@@ -1,7 +1,7 @@
 /** What a start is to bring up: ids, weights and ports, from what was asked and what the directory remembers. */
 import { join } from 'node:path'
 import { configPath } from '../../loadbalancer/render.ts'
-import type { ClusterFile, CoordinatorRecord, NodeRecord } from './cluster-file.ts'
+import type { ClusterFile, CoordinatorRecord, NodeRecord, OrdersRecord } from './cluster-file.ts'
 import { ClusterFailure } from './failure.ts'
 import { choosePorts, isFree } from './ports.ts'
 import { redisConfigPath } from './redis.ts'
@@ -14,6 +14,8 @@ export interface LayoutRequest {
   /** Null: as stored, else {@link DEFAULT_PORT}; 0: a free one. */
   readonly port: number | null
   readonly redisUrl: string | null
+  /** How many orders processes. */
+  readonly ordersProcesses: number
 }
 
 export const DEFAULT_NODES = 4
@@ -21,20 +23,28 @@ export const DEFAULT_PORT = 8080
 const HOST = '0.0.0.0'
 
 export async function planLayout(request: LayoutRequest, previous: ClusterFile | null): Promise<ClusterFile> {
-  const { dir, redisUrl } = request
+  const { dir, redisUrl, ordersProcesses } = request
   const members = membersOf(request, previous)
   const port = await edgePort(request.port, previous)
   const before = new Map(previous?.nodes.map((node) => [node.id, node]))
-  const [statusPort = 0, redisPort = 0, adminPort = 0, edge = 0, ...nodePorts] = await choosePorts([
+  const ordersIds = Array.from({ length: ordersProcesses }, (_, index) => `o${index + 1}`)
+  const ordersBefore = new Map(previous?.orders.map((one) => [one.id, one]))
+  const [statusPort = 0, redisPort = 0, adminPort = 0, edge = 0, ...ports] = await choosePorts([
     previous?.nginx.statusPort ?? null,
     previous?.redis.config ? portOf(previous.redis.url) : null,
     portOf(previous?.coordinators[0]?.adminUrl),
     port === 0 ? null : port,
     ...members.flatMap(({ id }) => [portOf(before.get(id)?.url), portOf(before.get(id)?.adminUrl)]),
+    ...ordersIds.flatMap((id) => [portOf(ordersBefore.get(id)?.url), portOf(ordersBefore.get(id)?.adminUrl)]),
   ])
+  const portsOf = (place: number) => ports.slice(2 * place, 2 * place + 2)
   const nodes = members.map(({ id, weight }, index): NodeRecord => {
-    const [own = 0, admin = 0] = nodePorts.slice(2 * index, 2 * index + 2)
+    const [own = 0, admin = 0] = portsOf(index)
     return { id, url: local(own), adminUrl: local(admin), weight, process: null }
+  })
+  const orders = ordersIds.map((id, index): OrdersRecord => {
+    const [own = 0, admin = 0] = portsOf(members.length + index)
+    return { id, url: local(own), adminUrl: local(admin), process: null }
   })
   const coordinator: CoordinatorRecord = { id: 'c1', adminUrl: local(adminPort), process: null }
   const edgeDir = join(dir, 'nginx')
@@ -47,6 +57,7 @@ export async function planLayout(request: LayoutRequest, previous: ClusterFile |
       config: redisUrl === null ? redisConfigPath(dir) : null,
       process: null,
     },
+    orders,
     coordinators: [coordinator],
     nginx: { config: configPath(edgeDir), dir: edgeDir, host: HOST, port: edge, statusPort, process: null },
     supervisor: null,

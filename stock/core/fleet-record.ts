@@ -76,13 +76,22 @@ export function joinFleet(
   return node
 }
 
-/** Notes an orders process, and forgets those that have been silent for too long. */
+/** Notes an orders process, and forgets those that have been silent for too long. Who is there takes a seq. */
 export function announceOrders(record: FleetRecord, announced: OrdersProcess, { nowMs }: StoreContext): void {
-  for (const [id, { lastSeenMs }] of record.orders) {
-    if (lastSeenMs <= nowMs - ORDERS_FORGOTTEN_AFTER_MS) record.orders.delete(id)
-  }
   const { id, url, adminUrl } = announced
+  const before = record.orders.get(id)
+  let changed = before === undefined || before.url !== url || before.adminUrl !== adminUrl
+  for (const [other, { lastSeenMs }] of record.orders) {
+    if (other === id || lastSeenMs > nowMs - ORDERS_FORGOTTEN_AFTER_MS) continue
+    record.orders.delete(other)
+    changed = true
+  }
   record.orders.set(id, { id, url, adminUrl, lastSeenMs: nowMs })
+  if (changed) record.seq += 1
+}
+
+export function resignOrders(record: FleetRecord, id: string): void {
+  if (record.orders.delete(id)) record.seq += 1
 }
 
 export function takeLease(

@@ -15,6 +15,7 @@ import {
   newFleetRecord,
   noteApplied,
   readFleet,
+  resignOrders,
   setNodes,
   takeLease,
 } from '../core/fleet-record.ts'
@@ -172,7 +173,7 @@ function memoryFleet(record: FleetRecord, context: () => StoreContext): FleetSto
       return { nowMs: now.nowMs }
     },
     async resignOrders(id) {
-      record.orders.delete(id)
+      resignOrders(record, id)
     },
     async setNodes(lease, changes, expected) {
       if (!certified()) return RECOVERING

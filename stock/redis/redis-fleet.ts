@@ -67,7 +67,7 @@ export function redisFleet(connection: Connection): FleetStore {
       return { nowMs: Number(await connection.run('fleet-announce-orders', [fleet, orders], args)) }
     },
     async resignOrders(id) {
-      await connection.call('HDEL', orders, id)
+      await connection.run('fleet-resign-orders', [fleet, orders], [id])
     },
     async setNodes(lease, changes, expected) {
       const wanted = changes.map((change) => [change.id, change.expectedEpoch, change.state ?? '', change.weight ?? ''])

@@ -25,6 +25,7 @@ const KEY_COUNTS = {
   'fleet-set-nodes': 2,
   'fleet-announce-orders': 2,
   'fleet-note-applied': 1,
+  'fleet-resign-orders': 2,
 } as const
 
 export type ScriptName = keyof typeof KEY_COUNTS

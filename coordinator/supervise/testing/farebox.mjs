@@ -42,7 +42,7 @@ function runProcess() {
     else return [200, { outcome: 'unchanged' }]
     return [201, { outcome: 'created' }]
   })
-  if (kind === 'node') serve(option('--port'), () => [200, { node: id }])
+  if (kind === 'node' || kind === 'orders') serve(option('--port'), () => [200, { node: id }])
   process.on('SIGTERM', () => process.exit(0))
 }
 

@@ -1,16 +1,60 @@
 /**
- * The coordinator's private port: the admin API behind a bearer token, and health and metrics without one. Plain
- * `node:http`: operators are few, and this process must run where uWebSockets.js does not.
+ * The private port of coordinator and orders: the admin API behind a bearer token, and health and metrics without
+ * one. Plain `node:http`: operators are few, and an export must be written no faster than it is read.
  */
 import { timingSafeEqual, createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { assert } from '../../runtime/assert.ts'
-import { failure, type AdminAnswer, type AdminRequest } from './admin-routes.ts'
-import type { Log } from './log.ts'
+import { assert } from '../runtime/assert.ts'
+import type { Log } from '../runtime/log.ts'
+import { OperationError } from '../runtime/operation-error.ts'
 
 const BODY_BYTES_MAX = 1024 * 1024
 
+export interface AdminRequest {
+  readonly method: string
+  /** Without the query. */
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly body: string
+}
+
+export interface JsonAnswer {
+  readonly status: number
+  readonly body: unknown
+}
+
+/** Pieces that are written as they come. */
+export interface StreamedAnswer {
+  readonly status: number
+  readonly contentType: string
+  readonly text: AsyncIterable<string>
+}
+
+export type AdminAnswer = JsonAnswer | StreamedAnswer
+
+/** Errors of the admin APIs, with the status that tells them. Everything else is 409: understood, and refused. */
+const STATUS_OF_CODE: Readonly<Record<string, number>> = {
+  no_such_sale: 404,
+  no_such_fare: 404,
+  no_such_order: 404,
+  not_found: 404,
+  method_not_allowed: 405,
+  bad_request: 422,
+  bad_sale_file: 422,
+  ledger_away: 503,
+  store_away: 503,
+  no_orders: 503,
+}
+
+export function failure(error: Pick<OperationError, 'code' | 'message' | 'details'>, status?: number): JsonAnswer {
+  const { code, message, details } = error
+  return { status: status ?? STATUS_OF_CODE[code] ?? 409, body: { error: { code, message, details } } }
+}
+
 export interface AdminServerOptions {
+  /** The process, as its log is named. */
+  readonly name: string
   readonly host: string
   readonly port: number
   readonly token: string
@@ -29,8 +73,8 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   const server = createServer((request, response) => {
     void serve(options, request, response).catch((error: unknown) => {
       options.log.error({ err: error }, 'an admin call failed')
-      const message = 'the call failed: see the log of the coordinator'
-      reply(response, failure(500, { code: 'internal', message, details: null }))
+      const message = `the call failed: see the log of ${options.name}`
+      void reply(response, failure({ code: 'internal', message, details: null }, 500))
     })
   })
   server.headersTimeout = 10_000
@@ -43,7 +87,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
 
 async function serve(options: AdminServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const method = request.method ?? 'GET'
-  const path = (request.url ?? '/').split('?')[0] ?? '/'
+  const [path = '/', query = ''] = (request.url ?? '/').split('?', 2)
   if (path === '/healthz') return text(response, 200, 'ok\n')
   if (path === '/readyz') return options.isReady() ? text(response, 200, 'ready\n') : text(response, 503, 'not ready\n')
   if (path === '/metrics') {
@@ -52,14 +96,25 @@ async function serve(options: AdminServerOptions, request: IncomingMessage, resp
   }
   if (!isAuthorised(request.headers.authorization, options.token)) {
     const message = 'the admin token is missing or wrong: it is in admin.token of the cluster directory'
-    return reply(response, failure(401, { code: 'unauthenticated', message, details: null }))
+    return reply(response, failure({ code: 'unauthenticated', message, details: null }, 401))
   }
   const body = await readBody(request)
   if (body === null) {
     const message = `a body has at most ${BODY_BYTES_MAX} bytes`
-    return reply(response, failure(413, { code: 'too_large', message, details: null }))
+    return reply(response, failure({ code: 'too_large', message, details: null }, 413))
   }
-  return reply(response, await options.answer({ method, path, body }))
+  const asked = { method, path, query: new URLSearchParams(query), body }
+  return reply(response, await toldAsAnswer(() => options.answer(asked)))
+}
+
+/** A refusal, thrown anywhere, as an answer. */
+export async function toldAsAnswer<T extends AdminAnswer>(work: () => Promise<T>): Promise<T | JsonAnswer> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof OperationError) return failure(error)
+    throw error
+  }
 }
 
 /** Compared as hashes: equal length, and nothing to learn from the time it takes. */
@@ -84,8 +139,29 @@ async function readBody(request: IncomingMessage): Promise<string | null> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-function reply(response: ServerResponse, answer: AdminAnswer): void {
-  text(response, answer.status, `${JSON.stringify(answer.body)}\n`, 'application/json')
+async function reply(response: ServerResponse, answer: AdminAnswer): Promise<void> {
+  if ('body' in answer) text(response, answer.status, `${JSON.stringify(answer.body)}\n`, 'application/json')
+  else await stream(response, answer.status, answer.contentType, answer.text)
+}
+
+/** An error on the way cuts the connection, so that half an answer is not taken for a whole one. */
+async function stream(
+  response: ServerResponse,
+  status: number,
+  contentType: string,
+  pieces: AsyncIterable<string>,
+): Promise<void> {
+  response.writeHead(status, { 'content-type': contentType })
+  try {
+    for await (const piece of pieces) {
+      if (response.destroyed) return
+      if (!response.write(piece)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+    }
+  } catch (error) {
+    response.destroy()
+    throw error
+  }
+  response.end()
 }
 
 function text(response: ServerResponse, status: number, body: string, contentType = 'text/plain; charset=utf-8'): void {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isCode, readIfThere } from './durable-file.ts'
+import { isCode, readIfThere } from '../runtime/durable-file.ts'
 
 export function adminTokenPath(directory: string): string {
   return join(directory, 'admin.token')

@@ -1,4 +1,4 @@
-/** The part of the logger that the daemon uses. */
+/** The part of a logger that the rooms use. */
 export interface Log {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void

@@ -1,0 +1,153 @@
+/** The orders service as a process: puts its parts together, starts them in order, and stops them in order. */
+import { bufferRule } from '../config/buffer-rule.ts'
+import { maskValue, type LoadedConfig } from '../config/load.ts'
+import { ensureAdminToken } from '../http/admin-token.ts'
+import { startAdminServer } from '../http/admin-server.ts'
+import { Identifier } from '../http/identity.ts'
+import { HttpServer } from '../http/server.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { LifeCycle } from '../runtime/life-cycle.ts'
+import { createLogger } from '../runtime/logger.ts'
+import { Metrics } from '../runtime/metrics.ts'
+import { systemRandom } from '../runtime/random.ts'
+import type { StockPort } from '../stock/port.ts'
+import { connectRedisStock } from '../stock/redis/redis-stock.ts'
+import { answerAdmin } from './admin/admin-routes.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import { openLedger } from './ledger/open-ledger.ts'
+import { OrderReader } from './order-reader.ts'
+import { Presence } from './presence.ts'
+import { orderRoutes } from './routes/orders.ts'
+import { SaleBook } from './sale-book.ts'
+
+/** The operator's mistake: one line with what, value, what to do. */
+export class OrdersRefusal extends Error {
+  override readonly name = 'OrdersRefusal'
+}
+
+const LOOK_AWAY_MS = 300
+const CLOSE_TIMEOUT_MS = 2000
+/** The longest that a process which announced itself may be silent and still count as running. */
+const RIVAL_SILENT_MS = 3000
+
+export interface RunningOrders {
+  readonly url: string
+  readonly adminUrl: string
+}
+
+/**
+ * Runs an orders process until a signal ends it; resolves once its ports are open. Rejects with {@link OrdersRefusal}.
+ * `directory` is the cluster's: it holds the admin token.
+ */
+export async function runOrders(loaded: LoadedConfig, directory: string): Promise<RunningOrders> {
+  const { config } = loaded
+  const { id, host } = config.orders
+  const { url: ledgerUrl } = config.ledger
+  if (id === null) throw new OrdersRefusal('orders.id is not set: give the process a name, for example --id o1')
+  if (config.redis.url === null) {
+    throw new OrdersRefusal('redis.url is not set: an orders process needs its cluster’s Redis')
+  }
+  if (ledgerUrl === null) throw new OrdersRefusal('ledger.url is not set: pglite://DIR or postgres://…')
+  const logger = createLogger({ level: config.log.level, bindings: { process: 'orders', id } })
+  const lifeCycle = new LifeCycle(logger)
+  lifeCycle.listen()
+  const port = await connectRedisStock({
+    url: config.redis.url,
+    commandTimeoutMs: config.redis.commandTimeoutMs,
+    autoPipelining: config.redis.autoPipelining,
+  })
+  await refuseToJoin(port, loaded, id, ledgerUrl)
+  const ledger = await opened(ledgerUrl)
+
+  const rules = { buffer: bufferRule(config.quota.buffer), deadAfterMs: config.deadAfterMs }
+  const book = new SaleBook(port, rules)
+  const reader = new OrderReader({ ledger, port, book, log: logger })
+  const metrics = new Metrics()
+  metrics.addProcessMetrics()
+  let presence: Presence | null = null
+  const shownNowMs = (): number => presence?.shownNowMs() ?? systemClock.nowMs()
+  const server = new HttpServer(
+    {
+      logger,
+      random: systemRandom,
+      maxBodyBytes: config.http.maxBodyBytes,
+      allowedOrigins: config.http.allowedOrigins,
+      onStockLawBroken: (error) => lifeCycle.fail(error),
+    },
+    [...orderRoutes({ reader, identifier: identifierOf(loaded), shownNowMs })],
+  )
+  metrics.counterFrom('farebox_http_requests_total', 'Requests of buyers.', () => server.counters.requests)
+  const token = await ensureAdminToken(directory)
+  const adminServer = await startAdminServer({
+    name: `orders ${id}`,
+    host,
+    port: config.orders.adminPort,
+    token,
+    answer: (request) => answerAdmin({ reader }, request),
+    isReady: () => lifeCycle.state === 'running' && presence?.isAnnounced === true,
+    metrics: () => metrics.scrape(),
+    log: logger,
+  })
+  const url = `http://${host}:${await server.listen(host, config.orders.port)}`
+  const adminUrl = adminServer.url
+  presence = new Presence(port.fleet, { id, url, adminUrl }, systemClock, logger)
+  presence.start()
+
+  lifeCycle.addStopStep({ name: 'leave', timeoutMs: 2000, run: () => leave(presence) })
+  lifeCycle.addStopStep({ name: 'answer', timeoutMs: CLOSE_TIMEOUT_MS * 2, run: () => closed(server) })
+  lifeCycle.addStopStep({ name: 'admin', timeoutMs: CLOSE_TIMEOUT_MS, run: () => adminServer.close() })
+  lifeCycle.addStopStep({ name: 'ledger', timeoutMs: CLOSE_TIMEOUT_MS, run: () => ledger.close() })
+  lifeCycle.addStopStep({ name: 'store', timeoutMs: CLOSE_TIMEOUT_MS, run: () => port.close() })
+  logger.info({ url, adminUrl }, 'serving')
+  return { url, adminUrl }
+}
+
+async function opened(url: string): Promise<Ledger> {
+  try {
+    return (await openLedger(url)).ledger
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new OrdersRefusal(`the ledger at ${shownUrl(url)} cannot be opened: ${why}`, { cause: error })
+  }
+}
+
+function shownUrl(url: string): string {
+  return String(maskValue('ledger.url', url))
+}
+
+/** Out of the fleet first, then a moment in which nginx may hear of it. */
+async function leave(presence: Presence | null): Promise<void> {
+  await presence?.stop()
+  await new Promise((resolve) => {
+    setTimeout(resolve, LOOK_AWAY_MS)
+  })
+}
+
+async function closed(server: HttpServer): Promise<void> {
+  await server.close(CLOSE_TIMEOUT_MS)
+}
+
+function identifierOf({ config, publicKeyPems }: LoadedConfig): Identifier {
+  const { mode, secret, issuer, audience } = config.identity
+  return new Identifier({ mode, secret, publicKeyPems, issuer, audience }, systemClock, systemRandom)
+}
+
+/** Another configuration, or a second process on a ledger that only one can open. */
+async function refuseToJoin(port: StockPort, loaded: LoadedConfig, id: string, ledgerUrl: string): Promise<void> {
+  const { config, clusterHash } = loaded
+  const agreed = await port.fleet.agreeOnConfig(clusterHash, config.deadAfterMs)
+  if (agreed.hash !== clusterHash) {
+    throw new OrdersRefusal(
+      `this configuration differs from that of the running fleet in what all must share (${clusterHash.slice(0, 12)} ` +
+        `here, ${agreed.hash.slice(0, 12)} there): start it with the fleet's, or stop the fleet first`,
+    )
+  }
+  if (!ledgerUrl.startsWith('pglite:')) return
+  const { orders, nowMs } = await port.fleet.read()
+  const rival = orders.find((other) => other.id !== id && nowMs - other.lastSeenMs < RIVAL_SILENT_MS)
+  if (rival === undefined) return
+  throw new OrdersRefusal(
+    `ledger.url is ${shownUrl(ledgerUrl)}, which one process opens alone, and orders process ${rival.id} runs at ${rival.url}: ` +
+      'more than one need PostgreSQL (postgres://…)',
+  )
+}

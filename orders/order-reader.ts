@@ -1,0 +1,137 @@
+/**
+ * Reads orders wherever they are: the ledger first, whose word on an order's fate counts; an order that it does not
+ * have yet, or a ledger that does not answer, is read from the store. So an order is there right after its 201.
+ */
+import type { Log } from '../runtime/log.ts'
+import type { Order, SaleDefinition } from '../stock/core/words.ts'
+import type { StockPort } from '../stock/port.ts'
+import type { Ledger, LedgerOrder, Page } from './ledger/ledger.ts'
+import type { SaleBook } from './sale-book.ts'
+
+/** A buyer does not wait longer for a ledger that hangs. */
+const LEDGER_WITHIN_MS = 700
+
+export interface OrderReaderParts {
+  readonly ledger: Ledger
+  readonly port: StockPort
+  readonly book: SaleBook
+  readonly log: Log
+}
+
+/** What a buyer sees of an order. */
+export type ReadOrder = Omit<LedgerOrder, 'isSettled'>
+
+export class OrderReader {
+  readonly #parts: OrderReaderParts
+
+  constructor(parts: OrderReaderParts) {
+    this.#parts = parts
+  }
+
+  /** Null when neither knows it. Rejects with `StoreError` when the ledger does not have it and the store is away. */
+  async find(orderId: string): Promise<ReadOrder | null> {
+    const row = await this.#fromLedger((ledger) => ledger.order(orderId), null)
+    return row ?? this.findInStore(orderId)
+  }
+
+  /** An id does not say its sale; there are few sales, and all are asked at once. */
+  async findInStore(orderId: string): Promise<ReadOrder | null> {
+    const definitions = await this.#parts.book.all()
+    const found = await Promise.all(
+      definitions.map(async (definition) => {
+        const [order] = await this.#parts.port.sales.readOrders(definition.id, [orderId])
+        return order === null || order === undefined ? null : shown(definition, order)
+      }),
+    )
+    return found.find((one) => one !== null) ?? null
+  }
+
+  /** A buyer's orders, newest first. The cursor is the place of the last order of the page before. */
+  async ofBuyer(buyer: string, cursor: string | null, limit: number): Promise<Page<ReadOrder>> {
+    const none: Page<ReadOrder> = { items: [], nextCursor: null }
+    const page = await this.#fromLedger<Page<ReadOrder>>((ledger) => ledger.ordersOfBuyer(buyer, cursor, limit), none)
+    const known = new Set(page.items.map(({ id }) => id))
+    const last = page.nextCursor === null ? null : (page.items.at(-1) ?? null)
+    const after = cursor === null ? null : placeOf(cursor)
+    // An order behind the ledger's last one on this page may be in the ledger: it is for the next page to say.
+    const others = (await this.#ofBuyerInStore(buyer)).filter(
+      (order) =>
+        !known.has(order.id) &&
+        (after === null || newestFirst(order, after) > 0) &&
+        (last === null || newestFirst(order, last) < 0),
+    )
+    const all = [...page.items, ...others].toSorted(newestFirst)
+    const items = all.slice(0, limit)
+    const lastItem = items.at(-1)
+    const isMore = all.length > items.length || page.nextCursor !== null
+    return { items, nextCursor: isMore && lastItem !== undefined ? cursorOf(lastItem) : null }
+  }
+
+  async #ofBuyerInStore(buyer: string): Promise<ReadOrder[]> {
+    const definitions = await this.#parts.book.all()
+    const perSale = await Promise.all(
+      definitions.map(async (definition) => {
+        const { orders } = await this.#parts.port.sales.readBuyer(definition.id, buyer)
+        return orders.map((order) => shown(definition, order))
+      }),
+    )
+    return perSale.flat()
+  }
+
+  async #fromLedger<T>(ask: (ledger: Ledger) => Promise<T>, otherwise: T): Promise<T> {
+    try {
+      return await within(ask(this.#parts.ledger), LEDGER_WITHIN_MS)
+    } catch (error) {
+      this.#parts.log.warn({ err: error }, 'the ledger cannot be read: the store is asked')
+      return otherwise
+    }
+  }
+}
+
+export function shown(definition: SaleDefinition, order: Order): ReadOrder {
+  const fare = definition.fares.find(({ id }) => id === order.fareId)
+  const { id, fareId, buyer, quantity, state, reason, createdAtMs, paidAtMs, releasedAtMs } = order
+  return {
+    id,
+    saleId: definition.id,
+    fareId,
+    buyer,
+    quantity,
+    state,
+    reason,
+    createdAtMs,
+    holdExpiresAtMs: createdAtMs + definition.holdMs,
+    paidAtMs,
+    releasedAtMs,
+    unitPrice: fare?.price ?? { amount: 0, currency: 'XXX' },
+  }
+}
+
+type Place = Pick<ReadOrder, 'createdAtMs' | 'id'>
+
+function newestFirst(a: Place, b: Place): number {
+  if (a.createdAtMs !== b.createdAtMs) return b.createdAtMs - a.createdAtMs
+  return a.id === b.id ? 0 : a.id < b.id ? 1 : -1
+}
+
+/** As the ledger writes its own. */
+export function cursorOf({ createdAtMs, id }: Place): string {
+  return `${createdAtMs}-${id}`
+}
+
+function placeOf(cursor: string): Place {
+  const [ms = '', id = ''] = cursor.split('-')
+  return { createdAtMs: Number(ms), id }
+}
+
+async function within<T>(work: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
