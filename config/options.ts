@@ -130,6 +130,13 @@ export const OPTIONS = {
     description: 'How much more than its fair share a node may have in flight; a share is rounded up, at least 1.',
     group: 'cluster',
   },
+  'quota.share': {
+    schema: Type.Union([Type.Literal('weight'), Type.Literal('demand')]),
+    default: 'weight',
+    unit: null,
+    description: 'What quota is shared by: the weights of the nodes, or what each node is seen to sell.',
+    group: 'cluster',
+  },
   'batch.maxItems': {
     schema: wholeNumber(1, 1000),
     default: 128,
@@ -170,6 +177,27 @@ export const OPTIONS = {
     default: 10_000,
     unit: 'items',
     description: 'Most purchases of a node that wait for quota; more are answered busy.',
+    group: 'process',
+  },
+  'admin.host': {
+    schema: text('an address or host name'),
+    default: '127.0.0.1',
+    unit: null,
+    description: 'Address of the admin API. Any other than loopback needs admin.certFile and admin.keyFile.',
+    group: 'process',
+  },
+  'admin.certFile': {
+    schema: text('the path of a readable PEM file'),
+    default: null,
+    unit: null,
+    description: 'Certificate of the admin API: it then speaks TLS.',
+    group: 'process',
+  },
+  'admin.keyFile': {
+    schema: text('the path of a readable PEM file'),
+    default: null,
+    unit: null,
+    description: 'Private key of the admin API, mode 0600.',
     group: 'process',
   },
   'http.allowedOrigins': {

@@ -5,11 +5,15 @@
 import { timingSafeEqual, createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { assert } from '../runtime/assert.ts'
 import type { Log } from '../runtime/log.ts'
 import { OperationError } from '../runtime/operation-error.ts'
 
 const BODY_BYTES_MAX = 1024 * 1024
+
+/** A viewer may look at everything and change nothing. */
+export type Role = 'viewer' | 'operator'
 
 export interface AdminRequest {
   readonly method: string
@@ -17,6 +21,11 @@ export interface AdminRequest {
   readonly path: string
   readonly query: URLSearchParams
   readonly body: string
+  /** By the token. Default: operator. */
+  readonly role?: Role
+  /** Who the caller says it is, and its address: for the audit log. */
+  readonly by?: string | null
+  readonly from?: string | null
 }
 
 export interface JsonAnswer {
@@ -38,9 +47,12 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   no_such_sale: 404,
   no_such_fare: 404,
   no_such_order: 404,
+  no_such_node: 404,
   not_found: 404,
   method_not_allowed: 405,
   bad_request: 422,
+  malformed: 400,
+  bad_weight: 422,
   bad_sale_file: 422,
   ledger_away: 503,
   store_away: 503,
@@ -57,7 +69,12 @@ export interface AdminServerOptions {
   readonly name: string
   readonly host: string
   readonly port: number
+  /** The operator's token. */
   readonly token: string
+  /** For those who may only look. */
+  readonly viewerToken?: string
+  /** PEM texts; without them plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string } | null
   readonly answer: (request: AdminRequest) => Promise<AdminAnswer>
   readonly isReady: () => boolean
   readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>
@@ -70,19 +87,22 @@ export interface AdminServer {
 }
 
 export async function startAdminServer(options: AdminServerOptions): Promise<AdminServer> {
-  const server = createServer((request, response) => {
+  const { tls } = options
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
     void serve(options, request, response).catch((error: unknown) => {
       options.log.error({ err: error }, 'an admin call failed')
       const message = `the call failed: see the log of ${options.name}`
       void reply(response, failure({ code: 'internal', message, details: null }, 500))
     })
-  })
+  }
+  const server = tls ? createTlsServer({ cert: tls.cert, key: tls.key }, listener) : createServer(listener)
   server.headersTimeout = 10_000
   server.requestTimeout = 30_000
   await listen(server, options.port, options.host)
   const address = server.address()
   assert(address !== null && typeof address === 'object', 'a server that listens on a port has an address')
-  return { url: `http://${options.host}:${address.port}`, close: () => close(server) }
+  const scheme = tls ? 'https' : 'http'
+  return { url: `${scheme}://${options.host}:${address.port}`, close: () => close(server) }
 }
 
 async function serve(options: AdminServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -94,7 +114,8 @@ async function serve(options: AdminServerOptions, request: IncomingMessage, resp
     const { contentType, body } = await options.metrics()
     return text(response, 200, body, contentType)
   }
-  if (!isAuthorised(request.headers.authorization, options.token)) {
+  const role = roleOf(request.headers.authorization, options)
+  if (role === null) {
     const message = 'the admin token is missing or wrong: it is in admin.token of the cluster directory'
     return reply(response, failure({ code: 'unauthenticated', message, details: null }, 401))
   }
@@ -103,7 +124,14 @@ async function serve(options: AdminServerOptions, request: IncomingMessage, resp
     const message = `a body has at most ${BODY_BYTES_MAX} bytes`
     return reply(response, failure({ code: 'too_large', message, details: null }, 413))
   }
-  const asked = { method, path, query: new URLSearchParams(query), body }
+  if (role === 'viewer' && method !== 'GET') {
+    const message = 'this token may look and not change: use the operator token, admin.token'
+    return reply(response, failure({ code: 'forbidden', message, details: null }, 403))
+  }
+  const said = request.headers['x-farebox-user']
+  const by = typeof said === 'string' && /^[\x21-\x7e]{1,128}$/.test(said) ? said : null
+  const from = request.socket.remoteAddress ?? null
+  const asked = { method, path, query: new URLSearchParams(query), body, role, by, from }
   return reply(response, await toldAsAnswer(() => options.answer(asked)))
 }
 
@@ -118,9 +146,11 @@ export async function toldAsAnswer<T extends AdminAnswer>(work: () => Promise<T>
 }
 
 /** Compared as hashes: equal length, and nothing to learn from the time it takes. */
-function isAuthorised(header: string | undefined, token: string): boolean {
+function roleOf(header: string | undefined, { token, viewerToken }: AdminServerOptions): Role | null {
   const given = /^Bearer (.+)$/.exec(header ?? '')?.[1]
-  return given !== undefined && timingSafeEqual(hash(given), hash(token))
+  if (given === undefined) return null
+  if (timingSafeEqual(hash(given), hash(token))) return 'operator'
+  return viewerToken !== undefined && timingSafeEqual(hash(given), hash(viewerToken)) ? 'viewer' : null
 }
 
 function hash(value: string): Buffer {

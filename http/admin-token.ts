@@ -1,27 +1,41 @@
-/** The token of the admin API: made once per cluster directory, readable by its owner only. */
+/** The tokens of the admin API: made once per cluster directory, readable by their owner only. */
 import { randomBytes } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { link, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isCode, readIfThere } from '../runtime/durable-file.ts'
+
+export function viewerTokenPath(directory: string): string {
+  return join(directory, 'viewer.token')
+}
 
 export function adminTokenPath(directory: string): string {
   return join(directory, 'admin.token')
 }
 
-/** Reads it, or makes it; of several processes that make it at once, the first wins. */
-export async function ensureAdminToken(directory: string): Promise<string> {
-  const path = adminTokenPath(directory)
-  try {
-    const file = await open(path, 'wx', 0o600)
-    const token = randomBytes(32).toString('hex')
-    await file.writeFile(`${token}\n`)
+/** Both tokens; of several processes that make them at once, the first wins. */
+export async function ensureAdminTokens(directory: string): Promise<{ operator: string; viewer: string }> {
+  const [operator, viewer] = await Promise.all([
+    ensureToken(adminTokenPath(directory)),
+    ensureToken(viewerTokenPath(directory)),
+  ])
+  return { operator, viewer }
+}
+
+/** Written beside and linked into place, so that no other process ever reads half a token. */
+async function ensureToken(path: string): Promise<string> {
+  const known = await readIfThere(path)
+  if (known === null) {
+    const draft = `${path}.${process.pid}.tmp`
+    const file = await open(draft, 'w', 0o600)
+    await file.writeFile(`${randomBytes(32).toString('hex')}\n`)
     await file.sync()
     await file.close()
-    return token
-  } catch (error) {
-    if (!isCode(error, 'EEXIST')) throw error
+    await link(draft, path).catch((error: unknown) => {
+      if (!isCode(error, 'EEXIST')) throw error
+    })
+    await unlink(draft)
   }
-  const token = (await readIfThere(path))?.trim() ?? ''
+  const token = (known ?? (await readIfThere(path)))?.trim() ?? ''
   if (token === '') throw new Error(`${path} is empty: remove it, and it is made anew`)
   return token
 }

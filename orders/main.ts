@@ -1,7 +1,7 @@
 /** The orders service as a process: puts its parts together, starts them in order, and stops them in order. */
 import { bufferRule } from '../config/buffer-rule.ts'
 import { maskValue, type LoadedConfig } from '../config/load.ts'
-import { ensureAdminToken } from '../http/admin-token.ts'
+import { ensureAdminTokens } from '../http/admin-token.ts'
 import { startAdminServer } from '../http/admin-server.ts'
 import { Identifier } from '../http/identity.ts'
 import { HttpServer } from '../http/server.ts'
@@ -77,12 +77,13 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
     [...orderRoutes({ reader, identifier: identifierOf(loaded), shownNowMs })],
   )
   metrics.counterFrom('farebox_http_requests_total', 'Requests of buyers.', () => server.counters.requests)
-  const token = await ensureAdminToken(directory)
+  const { operator: token, viewer: viewerToken } = await ensureAdminTokens(directory)
   const adminServer = await startAdminServer({
     name: `orders ${id}`,
     host,
     port: config.orders.adminPort,
     token,
+    viewerToken,
     answer: (request) => answerAdmin({ reader }, request),
     isReady: () => lifeCycle.state === 'running' && presence?.isAnnounced === true,
     metrics: () => metrics.scrape(),

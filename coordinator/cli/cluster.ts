@@ -10,6 +10,7 @@ import { bufferRule } from '../../config/buffer-rule.ts'
 import { describeFaults } from '../../config/faults.ts'
 import { loadConfig, type LoadedConfig } from '../../config/load.ts'
 import type { StockPort } from '../../stock/port.ts'
+import { hostname, userInfo } from 'node:os'
 import { readMarks } from '../daemon/marks.ts'
 import { nodeAsker } from '../operations/node-report.ts'
 import { realWorld, type World } from '../operations/world.ts'
@@ -127,7 +128,7 @@ async function send(adminUrl: string, token: string, { method, path, body }: Adm
   try {
     const response = await fetch(new URL(path, adminUrl), {
       method,
-      headers: { authorization: `Bearer ${token}` },
+      headers: { authorization: `Bearer ${token}`, 'x-farebox-user': caller() },
       signal: AbortSignal.timeout(timeoutMs),
       ...(body === undefined ? {} : { body }),
     })
@@ -136,6 +137,17 @@ async function send(adminUrl: string, token: string, { method, path, body }: Adm
     const why = error instanceof Error ? error.message : String(error)
     throw new CliError(EXIT.noCluster, 'no_cluster', `the coordinator at ${adminUrl} does not answer: ${why}`)
   }
+}
+
+/** Who asks, for the audit log: the token says only with which right. */
+function caller(): string {
+  let name: string
+  try {
+    name = userInfo().username
+  } catch {
+    name = `uid-${process.getuid?.() ?? 'unknown'}`
+  }
+  return `${name}@${hostname()}`.replaceAll(/[^\x21-\x7e]/g, '?').slice(0, 128)
 }
 
 function errorOf({ ok, body }: Answer): CliError | null {

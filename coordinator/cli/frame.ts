@@ -54,6 +54,8 @@ export interface Cli {
   action<Options, Args extends unknown[]>(
     run: (common: CommonOptions, options: Options, ...args: Args) => Promise<CommandResult>,
   ): (...commanderArguments: unknown[]) => Promise<void>
+  /** A line of an endless result (`--follow`), to stdout. */
+  print(line: string): void
   /** A line for people, to stderr. */
   note(line: string): void
 }

@@ -10,7 +10,9 @@ export const registerNodes: RegisterCommand = (cli) => {
     .action(
       cli.action(async (common) => {
         const call = { method: 'GET', path: '/admin/nodes' } as const
-        const view = await ask<NodesView>(common, call, async (world) => nodesView(await world.port.fleet.read()))
+        const view = await ask<NodesView>(common, call, async (world) =>
+          nodesView(await world.port.fleet.read(), world.rules),
+        )
         const rows = view.items.map(({ id, state, weight, epoch, url, lastSeenAt }) => [
           id,
           state,

@@ -34,6 +34,7 @@ export function createOutput(program: Command, terminal: Terminal): Output {
   const output: Output = {
     program,
     exitCode: () => exitCode,
+    print: (line) => terminal.stdout(`${line}\n`),
     note: (line) => terminal.stderr(`${line}\n`),
     action(run) {
       return async (...commanderArguments) => {

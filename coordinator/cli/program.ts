@@ -3,12 +3,16 @@ import { Command, CommanderError } from 'commander'
 import { registerAudit } from './audit.ts'
 import { registerConfig } from './config.ts'
 import { registerDown } from './down.ts'
+import { registerEvents } from './events.ts'
 import { EXIT, type ExitCode, type RegisterCommand } from './frame.ts'
+import { registerLogs } from './logs.ts'
 import { registerNode } from './node.ts'
 import { registerNodes } from './nodes.ts'
 import { registerOrder } from './order.ts'
 import { createOutput, processTerminal, type Terminal } from './output.ts'
 import { registerQuota } from './quota.ts'
+import { registerRebalance } from './rebalance.ts'
+import { registerRoll } from './roll.ts'
 import { registerRun } from './run.ts'
 import { registerSaleChanges } from './sale-change.ts'
 import { registerSaleCreate } from './sale-create.ts'
@@ -28,10 +32,14 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerSaleChanges,
   registerNodes,
   registerNode,
+  registerRoll,
   registerQuota,
+  registerRebalance,
   registerAudit,
   registerOrder,
   registerTicket,
+  registerEvents,
+  registerLogs,
   registerToken,
   registerConfig,
   registerRun,

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { bufferRule } from '../../config/buffer-rule.ts'
+import type { Config } from '../../config/options.ts'
 import { NodeRefusal, runNode } from '../../node/main.ts'
 import { OrdersRefusal, runOrders } from '../../orders/main.ts'
 import { LifeCycle } from '../../runtime/life-cycle.ts'
@@ -84,6 +86,9 @@ async function startCoordinator(dir: string, { id, adminPort = '0' }: RunOptions
     rules: { buffer: bufferRule(config.quota.buffer), deadAfterMs: config.deadAfterMs },
     loadBalancer: nginxOf(dir, packageRoot(), log),
     declaredDurable: config.redis.durable,
+    share: config.quota.share,
+    host: config.admin.host,
+    tls: adminTls(config),
     log,
   })
   const life = new LifeCycle(log)
@@ -92,6 +97,26 @@ async function startCoordinator(dir: string, { id, adminPort = '0' }: RunOptions
   life.listen()
   log.info({ adminUrl: coordinator.adminUrl }, 'coordinator runs')
   return { json: { id, adminUrl: coordinator.adminUrl }, text: `coordinator ${id}: ${coordinator.adminUrl}` }
+}
+
+const LOOPBACK = /^(127\.\d+\.\d+\.\d+|localhost|::1)$/
+
+/** The token must not cross a network in the clear. */
+function adminTls({ admin }: Config): { readonly cert: string; readonly key: string } | null {
+  const { host, certFile, keyFile } = admin
+  if (certFile !== null && keyFile !== null) return { cert: readPem(certFile), key: readPem(keyFile) }
+  if (certFile === null && keyFile === null && LOOPBACK.test(host)) return null
+  const message = `admin.host ${host}: set admin.certFile and admin.keyFile, both, or stay on 127.0.0.1`
+  throw new CliError(EXIT.usage, 'bad_config', message)
+}
+
+function readPem(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new CliError(EXIT.usage, 'bad_config', `${path} cannot be read: ${why}`)
+  }
 }
 
 function parsePort(text: string): number {

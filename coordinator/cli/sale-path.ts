@@ -2,6 +2,10 @@ import { CliError, EXIT } from './frame.ts'
 
 const ID = /^[a-z0-9][a-z0-9-]{0,31}$/
 
+export function isId(text: string): boolean {
+  return ID.test(text)
+}
+
 /** The admin path of a sale, or of something about it. */
 export function salePath(saleId: string, about?: string): string {
   if (!ID.test(saleId)) {

@@ -16,8 +16,11 @@ import { changeSale, createSale, listSales, readSale } from '../operations/sales
 import { status } from '../operations/status.ts'
 import { nodesView, saleView } from '../operations/views.ts'
 import type { World } from '../operations/world.ts'
+import { audited } from './admin-audit.ts'
+import { answerFleet } from './admin-fleet.ts'
 import type { Cycle } from './cycle.ts'
 import type { EraBook } from './eras.ts'
+import type { Journal } from './journal.ts'
 import type { Leadership } from './leadership.ts'
 import type { MarkBook } from './marks.ts'
 import type { Recovery } from './recovery.ts'
@@ -30,10 +33,11 @@ export interface AdminParts {
   readonly eras: EraBook
   readonly marks: MarkBook
   readonly declaredDurable: boolean
+  readonly journal?: Journal
 }
 
 export function answerAdmin(parts: AdminParts, request: AdminRequest): Promise<JsonAnswer> {
-  return toldAsAnswer(() => route(parts, request))
+  return toldAsAnswer(() => audited(parts, request, () => route(parts, request)))
 }
 
 type Act = (parts: AdminParts, saleId: string, body: string) => Promise<unknown>
@@ -50,10 +54,13 @@ const SALE_ACTS: Readonly<Record<string, Act>> = {
   recover,
 }
 
-async function route(parts: AdminParts, { method, path, body }: AdminRequest): Promise<JsonAnswer> {
+async function route(parts: AdminParts, request: AdminRequest): Promise<JsonAnswer> {
+  const { method, path, body } = request
   const [root, room, id, verb, ...rest] = path.split('/').slice(1)
   if (root !== 'admin' || room === undefined || rest.length > 0) throw notFound(path)
   await refuseUnlessLeader(parts)
+  const fleet = await answerFleet(parts, request)
+  if (fleet !== null) return ok(fleet)
   if (id === undefined) return routeRoom(parts, method, room, path, body)
   if (room === 'orders' && verb === undefined && method === 'GET') return ok(await showOrder(parts.world, id))
   if (room !== 'sales') throw notFound(path)
@@ -74,7 +81,7 @@ async function routeRoom(
   if (room === 'sales' && method === 'POST') return create(parts, body)
   if (method !== 'GET') throw new OperationError('method_not_allowed', `${method} ${path} is not a call`)
   if (room === 'sales') return ok(await listSales(world))
-  if (room === 'nodes') return ok(nodesView(await world.port.fleet.read()))
+  if (room === 'nodes') return ok(nodesView(await world.port.fleet.read(), world.rules))
   if (room === 'status') {
     return ok(await status(world, { cases: recovery.cases(), saleIds: marks.saleIds(), declaredDurable }))
   }

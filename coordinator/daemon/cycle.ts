@@ -9,6 +9,7 @@ import type { QuotaRules } from '../../stock/core/words.ts'
 import type { FleetSnapshot, SaleSnapshot, StockPort } from '../../stock/port.ts'
 import { DEAF, hear, uninterruptedMs, type Attention } from '../plan/attention.ts'
 import { demandWeights, observeDemand, type Demand } from '../plan/demand.ts'
+import { fleetNews } from '../plan/fleet-news.ts'
 import { plan, type Action } from '../plan/plan.ts'
 import type { Topology } from '../plan/topology.ts'
 import type { Leadership, Role } from './leadership.ts'
@@ -128,6 +129,9 @@ export class Cycle {
     const fleet = await this.#parts.port.fleet.read()
     const answer = { heardAtMs: this.#parts.monotonicMs(), storeNowMs: fleet.nowMs }
     this.#attention = hear(this.#attention, answer, this.#parts.rules.deadAfterMs)
+    for (const { nodeId, text } of fleetNews(this.#lastFleet?.nodes ?? [], fleet.nodes)) {
+      this.#parts.log.info({ node: nodeId }, text)
+    }
     if (fleet.nodes.length > 0) this.#lastFleet = fleet
     return fleet
   }

@@ -2,15 +2,17 @@
 import { mkdir } from 'node:fs/promises'
 import type { QuotaRules } from '../../stock/core/words.ts'
 import type { StockPort } from '../../stock/port.ts'
+import { systemClock } from '../../runtime/clock.ts'
 import { Metrics } from '../../runtime/metrics.ts'
 import { nodeAsker } from '../operations/node-report.ts'
 import { realWorld } from '../operations/world.ts'
 import { failure, type AdminAnswer, type AdminRequest } from '../../http/admin-server.ts'
 import { answerAdmin } from './admin-routes.ts'
 import { startAdminServer } from '../../http/admin-server.ts'
-import { ensureAdminToken } from '../../http/admin-token.ts'
+import { ensureAdminTokens } from '../../http/admin-token.ts'
 import { Cycle } from './cycle.ts'
 import { openEraBook } from './eras.ts'
+import { journaled, openJournal } from './journal.ts'
 import { Leadership } from './leadership.ts'
 import { NO_LOAD_BALANCER, type LoadBalancer } from './load-balancer.ts'
 import type { Log } from '../../runtime/log.ts'
@@ -32,6 +34,9 @@ export interface CoordinatorOptions {
   readonly declaredDurable: boolean
   readonly log: Log
   readonly everyMs?: number
+  readonly share?: 'weight' | 'demand'
+  /** PEM texts for the admin port. */
+  readonly tls?: { readonly cert: string; readonly key: string } | null
 }
 
 export interface Coordinator {
@@ -48,9 +53,11 @@ const answerStarting: Answer = async () =>
 const never = (): boolean => false
 
 export async function runCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { id, directory, port, rules, declaredDurable, log } = options
+  const { id, directory, port, rules, declaredDurable } = options
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  const token = await ensureAdminToken(directory)
+  const { operator: token, viewer: viewerToken } = await ensureAdminTokens(directory)
+  const journal = openJournal(directory, id, () => systemClock.nowMs())
+  const log = journaled(options.log, journal)
   const [eras, marks] = await Promise.all([openEraBook(directory), openMarkBook(directory, id)])
   const world = realWorld({ port, rules, askNode: nodeAsker(token) })
   const { askNode, monotonicMs } = world
@@ -65,6 +72,8 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Coord
     host: options.host ?? '127.0.0.1',
     port: options.adminPort,
     token,
+    viewerToken,
+    tls: options.tls ?? null,
     answer: (request) => answer(request),
     isReady: () => isReady(),
     metrics: () => metrics.scrape(),
@@ -83,8 +92,10 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Coord
     log,
     monotonicMs,
     declaredDurable,
+    share: options.share ?? 'weight',
   })
-  answer = (request) => answerAdmin({ world, leadership, cycle, recovery, eras, marks, declaredDurable }, request)
+  const parts = { world, leadership, cycle, recovery, eras, marks, declaredDurable, journal }
+  answer = (request) => answerAdmin(parts, request)
 
   const rounds = startRounds('cycle', options.everyMs ?? 200, () => cycle.tick(), log)
   const flushes = startRounds('marks', MARKS_EVERY_MS, () => marks.flush(), log)
@@ -111,6 +122,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Coord
       await leadership.resign().catch((error: unknown) => log.warn({ err: error }, 'could not give the lease back'))
       await marks.flush()
       await server.close()
+      await journal.flush()
     },
   }
 }

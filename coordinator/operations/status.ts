@@ -53,7 +53,7 @@ export async function status(
     at: timeOf(fleet.nowMs),
     leader: leader === null ? null : { id: leader.id, adminUrl: leader.adminUrl },
     redis: { durable: durability.durable, faults: durability.faults },
-    nodes: nodesView(fleet).items,
+    nodes: nodesView(fleet, world.rules).items,
     sales,
     problems,
     ok: problems.length === 0,

@@ -1,5 +1,5 @@
 /** How sales, nodes and orders look in JSON: the shapes of the design, times in RFC 3339. */
-import type { Order, Version } from '../../stock/core/words.ts'
+import type { Order, QuotaRules, Version } from '../../stock/core/words.ts'
 import type { FleetSnapshot, SaleSnapshot } from '../../stock/port.ts'
 
 export function timeOf(ms: number): string
@@ -60,6 +60,10 @@ export function saleView(snapshot: SaleSnapshot): SaleView {
 }
 
 export interface NodesView {
+  /** Of the fleet's record: what a change may expect. */
+  readonly version: Version
+  /** The version up to which nginx does what the record says. */
+  readonly appliedVersion: Version
   readonly items: readonly {
     readonly id: string
     readonly epoch: number
@@ -67,11 +71,15 @@ export interface NodesView {
     readonly weight: number
     readonly url: string
     readonly lastSeenAt: string
+    /** The store has heard of it within `deadAfterMs`. */
+    readonly isHeard: boolean
   }[]
 }
 
-export function nodesView(fleet: FleetSnapshot): NodesView {
+export function nodesView(fleet: FleetSnapshot, { deadAfterMs }: Pick<QuotaRules, 'deadAfterMs'>): NodesView {
   return {
+    version: fleet.version,
+    appliedVersion: fleet.applied,
     items: fleet.nodes.map(({ id, epoch, state, weight, url, lastSeenMs }) => ({
       id,
       epoch,
@@ -79,6 +87,7 @@ export function nodesView(fleet: FleetSnapshot): NodesView {
       weight,
       url,
       lastSeenAt: timeOf(lastSeenMs),
+      isHeard: fleet.nowMs - lastSeenMs <= deadAfterMs,
     })),
   }
 }

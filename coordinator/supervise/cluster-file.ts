@@ -17,6 +17,8 @@ export interface NodeRecord {
   readonly weight: number
   /** Null before its first start. The process may have died since. */
   readonly process: ProcessIdentity | null
+  /** Ended on purpose, by a rolling restart that starts it again: nobody else is to. */
+  readonly isEnded?: boolean
 }
 
 export interface CoordinatorRecord {
@@ -121,9 +123,10 @@ export function withProcess(file: ClusterFile, name: string, process: ProcessIde
   if (name === 'nginx') return { ...file, nginx: { ...file.nginx, process } }
   if (name === 'redis') return { ...file, redis: { ...file.redis, process } }
   const replaced = <T extends { readonly id: string }>(one: T): T => (one.id === name ? { ...one, process } : one)
+  const started = (one: NodeRecord): NodeRecord => (one.id === name ? { ...one, process, isEnded: false } : one)
   return {
     ...file,
-    nodes: file.nodes.map(replaced),
+    nodes: file.nodes.map(started),
     orders: file.orders.map(replaced),
     coordinators: file.coordinators.map(replaced),
   }

@@ -208,6 +208,13 @@ export async function startNode(root: string, dir: string, id: string): Promise<
   return find()
 }
 
+/** Ends a node's process and says so, so that whoever watches the cluster leaves it to the caller to start it again. */
+export async function endNode(dir: string, id: string): Promise<void> {
+  const ended = (node: NodeRecord): NodeRecord => (node.id === id ? { ...node, isEnded: true } : node)
+  const file = await changeCluster(dir, (now) => ({ ...now, nodes: now.nodes.map(ended) }))
+  await stopProcess(file.nodes.find((node) => node.id === id)?.process ?? null, STOP_GRACE_MS)
+}
+
 /** Which processes run. Redis and nginx count also when an operator started them by hand. */
 export async function clusterStatus(
   dir: string,
@@ -269,7 +276,9 @@ async function withFound(file: ClusterFile): Promise<ClusterFile> {
 
 /** Processes of the file that died. Redis and nginx that somebody started by hand are alive. */
 export async function diedProcesses(dir: string): Promise<string[]> {
-  return (await clusterStatus(dir)).filter(({ alive, pid }) => pid !== null && !alive).map(({ name }) => name)
+  const ended = new Set((readCluster(dir)?.nodes ?? []).filter(({ isEnded }) => isEnded).map(({ id }) => id))
+  const died = (await clusterStatus(dir)).filter(({ alive, pid, name }) => pid !== null && !alive && !ended.has(name))
+  return died.map(({ name }) => name)
 }
 
 function memberOf(file: ClusterFile, name: string): { readonly adminUrl: string } | undefined {

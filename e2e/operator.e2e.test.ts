@@ -1,0 +1,273 @@
+/** What an operator does to a running fleet, while buyers who never repeat a request go on buying. */
+import http from 'node:http'
+import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { buyOnce, request, Rush, type Attempt, type Purchase } from './client.ts'
+import { Cluster, saleText, type FleetNode } from './cluster.ts'
+import { HEALTHY, judge, say, wishOf, type Buyer } from './rush.ts'
+import { pause, until } from './wait.ts'
+
+const STOCK = 6000
+const BUYERS = 7000
+
+let cluster: Cluster
+let buyers: Buyer[]
+/** All that any buyer of this file did. */
+const history: Purchase[] = []
+
+beforeAll(async () => {
+  cluster = await Cluster.up({ nodes: 4, sale: saleText({ seat: STOCK }) })
+  buyers = await cluster.tokens(BUYERS)
+})
+afterAll(() => cluster.end())
+
+/** Buyers come at a steady rate, whatever the answers are, until it is told to end; none sends anything twice. */
+class SteadyLoad {
+  readonly attempts: Attempt[] = []
+  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 16 })
+  readonly #everyMs: number
+  #isOver = false
+  readonly #running: Promise<void>
+
+  constructor(perSecond: number) {
+    this.#everyMs = 1000 / perSecond
+    this.#running = this.#run()
+  }
+
+  async #run(): Promise<void> {
+    const open = new Set<Promise<void>>()
+    const startMs = performance.now()
+    for (let sent = 0; !this.#isOver; sent += 1) {
+      const one = this.#buy().finally(() => open.delete(one))
+      open.add(one)
+      await pause(Math.max(0, startMs + (sent + 1) * this.#everyMs - performance.now()))
+    }
+    await Promise.all(open)
+  }
+
+  async #buy(): Promise<void> {
+    const buyer = buyers.pop()
+    if (buyer === undefined) throw new Error('no buyer is left')
+    const wish = wishOf(buyer)
+    const attempt = await buyOnce(wish, cluster.view.url, this.#agent)
+    this.attempts.push(attempt)
+    history.push({ ...wish, attempts: [attempt] })
+  }
+
+  /** What was not a purchase, one line each. */
+  async end(): Promise<string[]> {
+    this.#isOver = true
+    await this.#running
+    this.#agent.destroy()
+    return this.attempts.flatMap(({ status, code, fault }) =>
+      status === 201 ? [] : [`${status} ${code ?? ''} ${fault ?? ''}`],
+    )
+  }
+}
+
+async function stateOf(id: string): Promise<FleetNode | undefined> {
+  return (await cluster.fleet()).find((node) => node.id === id)
+}
+
+/** How many requests nginx passed to each node since a mark in its log. */
+function passedSince(mark: number): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const line of cluster.accessLog().slice(mark).split('\n')) {
+    for (const node of cluster.view.nodes) {
+      if (line.includes(new URL(node.url).host)) counts.set(node.id, (counts.get(node.id) ?? 0) + 1)
+    }
+  }
+  return counts
+}
+
+describe('a rolling restart of four nodes', () => {
+  it('fails no request of buyers who never repeat one, and strands no ticket', { timeout: 120_000 }, async () => {
+    const before = cluster.pids()
+    const load = new SteadyLoad(60)
+    await until('purchases', () => load.attempts.length > 50)
+    const roll = await cluster.farebox('roll')
+    const failed = await load.end()
+    expect(roll.code, roll.stderr).toBe(0)
+    say(`rolled under ${load.attempts.length} purchases: ${JSON.stringify(roll.json)}`)
+    expect(failed).toEqual([])
+    for (const { id } of cluster.view.nodes) expect(cluster.pids().get(id), id).not.toBe(before.get(id))
+    expect((await cluster.fleet()).map(({ state }) => state)).toEqual(['live', 'live', 'live', 'live'])
+  })
+})
+
+interface NodeChange {
+  readonly outcome: string
+  readonly version: { readonly era: number; readonly seq: number }
+}
+
+describe('a node', () => {
+  it('drains without losing a request, gets none then, and comes back', async () => {
+    const load = new SteadyLoad(60)
+    const drained = await cluster.farebox('node', 'drain', 'n2')
+    expect(drained, drained.stderr).toMatchObject({
+      code: 0,
+      json: { outcome: 'changed', after: { state: 'draining' } },
+    })
+    expect((await stateOf('n2'))?.state).toBe('drained')
+    const mark = cluster.accessLog().length
+    const seen = load.attempts.length
+    await until('purchases without it', () => load.attempts.length > seen + 40)
+    expect(passedSince(mark).get('n2')).toBeUndefined()
+    expect(await cluster.read('node', 'drain', 'n2')).toMatchObject({ outcome: 'unchanged' })
+
+    expect(await cluster.read('node', 'resume', 'n2')).toMatchObject({ outcome: 'changed', applied: true })
+    const back = cluster.accessLog().length
+    await until('purchases with it', () => passedSince(back).has('n2'))
+    expect(await load.end()).toEqual([])
+  })
+
+  it('gets the share of its weight, in nginx and in the quota', async () => {
+    expect(await cluster.read('node', 'weight', 'n3', '3')).toMatchObject({ outcome: 'changed', applied: true })
+    const load = new SteadyLoad(100)
+    const mark = cluster.accessLog().length
+    await until('purchases', () => load.attempts.length > 120)
+    expect(await load.end()).toEqual([])
+    const passed = passedSince(mark)
+    const all = [...passed.values()].reduce((sum, count) => sum + count, 0)
+    expect((passed.get('n3') ?? 0) / all).toBeCloseTo(3 / 6, 1)
+    await until('the quota to follow', async () => {
+      const { fares } = await cluster.read<{
+        fares: { nodes: { id: string; weight: number; allowance: number }[] }[]
+      }>('quota', 'rush')
+      const nodes = fares[0]?.nodes ?? []
+      const of = (id: string) => nodes.find((node) => node.id === id)
+      return of('n3')?.weight === 3 && (of('n3')?.allowance ?? 0) > 2 * (of('n1')?.allowance ?? Infinity)
+    })
+    expect(await cluster.read('node', 'weight', 'n3', '1')).toMatchObject({ outcome: 'changed' })
+  })
+
+  it('is changed only at the version expected: an old plan is refused with the present one', async () => {
+    const { version } = await cluster.read<NodeChange>('nodes')
+    const expected = `${version.era}.${version.seq}`
+    expect(await cluster.read('node', 'weight', 'n4', '2', '--expect', expected)).toMatchObject({ outcome: 'changed' })
+    const again = await cluster.farebox('node', 'drain', 'n4', '--expect', expected)
+    expect(again).toMatchObject({ code: 1, json: { error: { code: 'outdated', details: { expected: version } } } })
+    const { version: present } = (again.json as { error: { details: { version: NodeChange['version'] } } }).error
+      .details
+    expect(present.seq).toBeGreaterThan(version.seq)
+    expect((await stateOf('n4'))?.state).toBe('live')
+    expect(await cluster.read('node', 'weight', 'n4', '1')).toMatchObject({ outcome: 'changed' })
+  })
+
+  it('that does not exist is refused with the near name, in words', async () => {
+    const run = await cluster.farebox('node', 'drain', 'm1')
+    expect(run).toMatchObject({ code: 1, json: { error: { code: 'no_such_node' } } })
+    expect(JSON.stringify(run.json)).toContain('did you mean n1?')
+  })
+})
+
+interface Rebalanced {
+  readonly outcome: string
+  readonly version: { readonly era: number; readonly seq: number }
+  readonly before: { readonly nodes: readonly { readonly id: string; readonly weight: number }[] }
+  readonly after: {
+    readonly nodes: readonly {
+      readonly id: string
+      readonly weight: number
+      readonly allowances: Record<string, number>
+    }[]
+  }
+}
+
+function weightsOf(nodes: readonly { readonly id: string; readonly weight: number }[]): string {
+  return nodes.map(({ id, weight }) => `${id}=${weight}`).join(',')
+}
+
+describe('rebalance', () => {
+  it('shows before and after, changes nothing in a dry run, then the shares while the sale sells', async () => {
+    const load = new SteadyLoad(60)
+    const asked = ['rebalance', 'rush', '--weights', 'n1=1,n2=5'] as const
+    const dry = await cluster.read<Rebalanced>(...asked, '--dry-run')
+    expect(dry.outcome).toBe('planned')
+    expect([weightsOf(dry.before.nodes), weightsOf(dry.after.nodes)]).toEqual([
+      'n1=1,n2=1,n3=1,n4=1',
+      'n1=1,n2=5,n3=1,n4=1',
+    ])
+    expect(weightsOf((await cluster.read<Rebalanced>('rebalance', 'rush', '--dry-run')).before.nodes)).toBe(
+      'n1=1,n2=1,n3=1,n4=1',
+    )
+    const expected = `${dry.version.era}.${dry.version.seq}`
+    const done = await cluster.read<Rebalanced>(...asked, '--expect', expected)
+    expect([done.outcome, weightsOf(done.after.nodes)]).toEqual(['changed', 'n1=1,n2=5,n3=1,n4=1'])
+    const stale = await cluster.farebox(...asked, '--expect', expected)
+    expect(stale).toMatchObject({ code: 1, json: { error: { code: 'outdated', details: { version: done.version } } } })
+
+    // The coordinator leaves an operator's shares alone, round after round.
+    const seen = load.attempts.length
+    await until('purchases', () => load.attempts.length > seen + 60)
+    const later = await cluster.read<Rebalanced>('rebalance', 'rush', '--dry-run')
+    expect(weightsOf(later.before.nodes)).toBe('n1=1,n2=5,n3=1,n4=1')
+    expect(await cluster.read('rebalance', 'rush')).toMatchObject({ outcome: 'changed', after: { shares: null } })
+    expect(await load.end()).toEqual([])
+  })
+})
+
+describe('the admin API', () => {
+  it('lets a viewer look and change nothing', async () => {
+    const { adminUrl, dir } = cluster.view
+    const asViewer = ['--admin', adminUrl, '--token-file', join(dir, 'viewer.token')]
+    expect(statSync(join(dir, 'viewer.token')).mode & 0o777).toBe(0o600)
+    expect((await cluster.farebox('nodes', ...asViewer)).code).toBe(0)
+    expect(await cluster.farebox('node', 'weight', 'n1', '9', ...asViewer)).toMatchObject({
+      code: 1,
+      json: { error: { code: 'forbidden' } },
+    })
+    expect(await stateOf('n1')).toMatchObject({ weight: 1 })
+  })
+
+  it('writes down every change with who, when, before and after', async () => {
+    const { items } = await cluster.read<{ items: { kind: string; text: string; at: string; data: unknown }[] }>(
+      'events',
+      '--changes',
+      '--limit',
+      '500',
+    )
+    const change = items.find(({ text }) => text === 'POST /admin/nodes/n3/weight: changed')
+    expect(change?.data).toMatchObject({
+      who: { role: 'operator', by: expect.stringContaining('@') as unknown, from: expect.any(String) as unknown },
+      before: { weight: 1 },
+      after: { weight: 3 },
+    })
+    expect(Date.parse(change?.at ?? '')).toBeGreaterThan(0)
+    expect(items.some(({ text }) => text.includes('n4/drain: refused, outdated'))).toBe(true)
+    const path = join(cluster.dir, 'audit-c1.jsonl')
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    expect(readFileSync(path, 'utf8')).toContain('n3/weight: changed')
+    const all = await cluster.read<{ items: { text: string }[] }>('events', '--limit', '500')
+    expect(all.items.map(({ text }) => text)).toContain('node n2 was draining, is drained')
+  })
+
+  it('is not reached through nginx', async () => {
+    for (const path of ['/admin/status', '/admin/nodes', '/metrics', '/state', '/healthz', '/api/admin/nodes']) {
+      const reply = await request(cluster.view.url + path)
+      expect([path, reply.status]).toEqual([path, 404])
+    }
+  })
+})
+
+describe('logs', () => {
+  it('are shown by process and all together, and a wrong name gets a hint', async () => {
+    const one = await cluster.read<{ items: { process: string; text: string }[] }>('logs', 'n1')
+    expect(one.items.some(({ text }) => text.includes('"msg":"in the fleet"'))).toBe(true)
+    const all = await cluster.read<{ items: { process: string }[] }>('logs', '--limit', '2000')
+    expect(new Set(all.items.map(({ process }) => process)).size).toBeGreaterThan(4)
+    expect(JSON.stringify((await cluster.farebox('logs', 'n11')).json)).toContain('did you mean n1?')
+  })
+})
+
+describe('after all that', () => {
+  it('exactly the stock is sold, and no ticket is stranded anywhere', async () => {
+    const rush = new Rush(
+      buyers.splice(0).map((buyer) => wishOf(buyer)),
+      { target: () => cluster.view.url },
+    )
+    history.push(...(await rush.run()))
+    expect(await judge(cluster, history, { stock: { seat: STOCK }, limit: 2, answers: HEALTHY })).toEqual([])
+  })
+})
