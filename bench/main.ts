@@ -1,16 +1,31 @@
-/** `npm run bench -- [ratios|rush|micro] [options]`. */
+/** `npm run bench -- [CHOICE] [options]`. */
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { askMicro, microLines, QUESTIONS } from './micro/main.ts'
-import { runRatios, STEPS } from './ratios/main.ts'
+import { runRatios, STEPS as RATIO_STEPS } from './ratios/main.ts'
+import { exitCodeOf } from './report/judge.ts'
+import { loadDocument, writeReport } from './report/files.ts'
 import { runRush } from './rush/main.ts'
+import { runSet } from './set/main.ts'
+import { SETS, STEPS, stepsOf } from './set/sets.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const HELP = `npm run bench -- ratios [--pairs 7] [--seconds 10] [--connections 256] [--only STEP,STEP] [--strict]
+const HELP = `npm run bench -- [set [${Object.keys(SETS).join('|')}]] [--only STEP,STEP] [--scale 1] [--rounds 3] [--seconds 5]
+                [--connections 256] [--k6 PATH] [--out DIR] [--strict]
+  A set of runs, one report (report.html, document.json) and one verdict. Without a choice: set standard.
+  --scale multiplies buyers and tickets of the scenarios; --rounds and --seconds are those of what is compared.
+  Leave the machine alone meanwhile. A bar that is not reached is an error only with --strict; a promise that does not
+  hold, and anything that is missing, always is.
+  Steps:
+${STEPS.map(({ name, about }) => `    ${name.padEnd(22)} ${about}`).join('\n')}
+
+npm run bench -- report PATH
+  Judges once more what a set left (its directory, or document.json), and writes report.html anew.
+
+npm run bench -- ratios [--pairs 7] [--seconds 10] [--connections 256] [--only STEP,STEP] [--strict]
   The node against itself without batches, against a bare HTTP route, and what a ticket costs Redis: interleaved
   pairs, servers on core 0, load (wrk) on core 1. About 25 minutes; leave the machine alone meanwhile.
-  Steps: ${STEPS.join(', ')}.
-  --strict: a bar that is not reached ends with an error too, not only a broken law or a missing sample.
+  Steps: ${RATIO_STEPS.join(', ')}.
 
 npm run bench -- rush [--buyers 30000] [--stock 10000] [--nodes 4] [--seconds 20] [--k6 PATH]
   A cluster by "farebox up" and everybody at the opening second (k6): the exact sale is the threshold, then the audit.
@@ -19,75 +34,139 @@ npm run bench -- micro [--seconds 1] [--only QUESTION,QUESTION]
   What the parts of a purchase cost, each alone. Questions: ${QUESTIONS.map(({ name }) => name).join(', ')}.
 
 npm run bench -- help
-  This text. Without a choice: ratios.
+  This text.
 `
 
+const OPTIONS = {
+  pairs: { type: 'string', default: '7' },
+  rounds: { type: 'string', default: '3' },
+  seconds: { type: 'string' },
+  scale: { type: 'string', default: '1' },
+  connections: { type: 'string', default: '256' },
+  only: { type: 'string', default: '' },
+  strict: { type: 'boolean', default: false },
+  buyers: { type: 'string', default: '30000' },
+  stock: { type: 'string', default: '10000' },
+  nodes: { type: 'string', default: '4' },
+  k6: { type: 'string' },
+  out: { type: 'string' },
+  help: { type: 'boolean', default: false },
+} as const
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values']
+
+class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+const CHOICES: Readonly<Record<string, (rest: readonly string[], values: Values) => Promise<number>>> = {
+  set: chooseSet,
+  report: chooseReport,
+  ratios: chooseRatios,
+  rush: chooseRush,
+  micro: chooseMicro,
+}
+
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      pairs: { type: 'string', default: '7' },
-      seconds: { type: 'string' },
-      connections: { type: 'string', default: '256' },
-      only: { type: 'string', default: '' },
-      strict: { type: 'boolean', default: false },
-      buyers: { type: 'string', default: '30000' },
-      stock: { type: 'string', default: '10000' },
-      nodes: { type: 'string', default: '4' },
-      k6: { type: 'string' },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  const number = (name: string, text: string): number => {
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : 0
-    if (value < 1) throw new UsageError(`--${name} ${text}: a whole number of at least 1 is expected`)
-    return value
-  }
-  const [choice = 'ratios', ...rest] = positionals
+  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
+  const [choice = 'set', ...rest] = positionals
   if (values.help || choice === 'help') {
     process.stdout.write(HELP)
     return 0
   }
-  if (rest.length > 0) throw new UsageError(`${rest.join(' ')}: one choice at a time`)
-  const resultsDir = `${ROOT}/bench/results`
-  if (choice === 'ratios') {
-    process.stderr.write('bench: ratios; for the other choices: npm run bench -- help\n')
-    const only = values.only.split(',').filter(Boolean)
-    const unknown = only.filter((step) => !STEPS.includes(step))
-    if (unknown.length > 0) throw new UsageError(`--only ${unknown.join(',')}: there are ${STEPS.join(', ')}`)
-    return runRatios({
-      pairs: number('pairs', values.pairs),
-      seconds: number('seconds', values.seconds ?? '10'),
-      connections: number('connections', values.connections),
-      only,
-      strict: values.strict,
-      resultsDir,
-    })
-  }
-  if (choice === 'micro') {
-    const only = values.only.split(',').filter(Boolean)
-    const questions = QUESTIONS.filter(({ name }) => only.length === 0 || only.includes(name))
-    const unknown = only.filter((name) => !QUESTIONS.some((question) => question.name === name))
-    if (unknown.length > 0) throw new UsageError(`--only ${unknown.join(',')}: there is no such question`)
-    const answers = await askMicro(questions, number('seconds', values.seconds ?? '1') * 1000)
-    process.stdout.write(`${microLines(answers).join('\n')}\n`)
-    return answers.some(({ fault }) => fault !== null) ? 1 : 0
-  }
-  if (choice !== 'rush') throw new UsageError(`${choice}: there are ratios, rush and micro`)
-  return runRush({
+  const chosen = CHOICES[choice]
+  if (chosen === undefined) throw new UsageError(`${choice}: there are ${Object.keys(CHOICES).join(', ')}`)
+  return chosen(rest, values)
+}
+
+async function chooseSet([set = 'standard', ...rest]: readonly string[], values: Values): Promise<number> {
+  none(rest)
+  const only = namesOf(
+    values.only,
+    STEPS.map(({ name }) => name),
+  )
+  const names = only.length > 0 ? only : SETS[set]
+  if (names === undefined) throw new UsageError(`set ${set}: there are ${Object.keys(SETS).join(', ')}`)
+  const scale = Number(values.scale)
+  if (!(scale > 0 && scale <= 100)) throw new UsageError(`--scale ${values.scale}: above 0, at most 100`)
+  return runSet({
     root: ROOT,
-    k6: values.k6 ?? process.env['K6_BIN'] ?? 'k6',
-    buyers: number('buyers', values.buyers),
-    stock: number('stock', values.stock),
-    nodes: number('nodes', values.nodes),
-    seconds: number('seconds', values.seconds ?? '20'),
-    resultsDir,
+    k6: k6Of(values),
+    resultsDir: values.out ?? `${ROOT}/bench/results`,
+    set: only.length > 0 ? 'chosen' : set,
+    steps: stepsOf(names),
+    scale,
+    rounds: whole('rounds', values.rounds),
+    seconds: whole('seconds', values.seconds ?? '5'),
+    connections: whole('connections', values.connections),
+    strict: values.strict,
   })
 }
 
-class UsageError extends Error {
-  override readonly name = 'UsageError'
+async function chooseReport([path, ...rest]: readonly string[], { strict }: Values): Promise<number> {
+  none(rest)
+  if (path === undefined) throw new UsageError('report: say the directory of a set')
+  const { document, resultsDir } = loadDocument(path)
+  const { judgement, reportPath } = writeReport(ROOT, resultsDir, document)
+  const lines = [judgement.verdict, ...judgement.reasons.map((reason) => `  ${reason}`), `report: ${reportPath}`]
+  process.stdout.write(`${lines.join('\n')}\n`)
+  return exitCodeOf(judgement, strict)
+}
+
+async function chooseRatios(rest: readonly string[], values: Values): Promise<number> {
+  none(rest)
+  return runRatios({
+    pairs: whole('pairs', values.pairs),
+    seconds: whole('seconds', values.seconds ?? '10'),
+    connections: whole('connections', values.connections),
+    only: namesOf(values.only, RATIO_STEPS),
+    strict: values.strict,
+    resultsDir: values.out ?? `${ROOT}/bench/results`,
+  })
+}
+
+async function chooseRush(rest: readonly string[], values: Values): Promise<number> {
+  none(rest)
+  return runRush({
+    root: ROOT,
+    k6: k6Of(values),
+    buyers: whole('buyers', values.buyers),
+    stock: whole('stock', values.stock),
+    nodes: whole('nodes', values.nodes),
+    seconds: whole('seconds', values.seconds ?? '20'),
+    resultsDir: values.out ?? `${ROOT}/bench/results`,
+  })
+}
+
+async function chooseMicro(rest: readonly string[], values: Values): Promise<number> {
+  none(rest)
+  const names = QUESTIONS.map(({ name }) => name)
+  const only = namesOf(values.only, names)
+  const questions = QUESTIONS.filter(({ name }) => only.length === 0 || only.includes(name))
+  const answers = await askMicro(questions, whole('seconds', values.seconds ?? '1') * 1000)
+  process.stdout.write(`${microLines(answers).join('\n')}\n`)
+  return answers.some(({ fault }) => fault !== null) ? 1 : 0
+}
+
+function none(rest: readonly string[]): void {
+  if (rest.length > 0) throw new UsageError(`${rest.join(' ')}: one choice at a time`)
+}
+
+function whole(name: string, text: string): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : 0
+  if (value < 1) throw new UsageError(`--${name} ${text}: a whole number of at least 1 is expected`)
+  return value
+}
+
+function namesOf(text: string, known: readonly string[]): string[] {
+  const names = text.split(',').filter(Boolean)
+  const unknown = names.filter((name) => !known.includes(name))
+  if (unknown.length > 0) throw new UsageError(`--only ${unknown.join(',')}: there are ${known.join(', ')}`)
+  return names
+}
+
+function k6Of({ k6 }: Values): string {
+  return k6 ?? process.env['K6_BIN'] ?? 'k6'
 }
 
 try {

@@ -37,10 +37,14 @@ const COMMANDS = {
     return 0
   },
   bench: async (args, environment) => {
-    // Only the rush needs k6, which may take minutes to build.
-    const k6 = args.includes('rush') ? { K6_BIN: ensureK6(ROOT, args, environment, note) } : {}
+    const k6 = needsK6(args) ? { K6_BIN: ensureK6(ROOT, args, environment, note) } : {}
     return run(process.execPath, [join('dist', 'bench', 'main.js'), ...args], { ...environment, ...k6 })
   },
+}
+
+/** k6 may take minutes to build, and these do without it. */
+function needsK6(args) {
+  return !args.some((arg) => ['ratios', 'micro', 'report', 'help', '--help'].includes(arg))
 }
 
 /** Four nodes and the demo sale, unless the arguments say otherwise. */

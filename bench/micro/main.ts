@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Bench } from 'tinybench'
+import type { MicroAnswer } from './answer.ts'
 import { batcher } from './batcher.ts'
 import { confirmScript } from './confirm-script.ts'
 import { orderId } from './order-id.ts'
@@ -11,17 +12,6 @@ import { quota } from './quota.ts'
 import { tokenCheck } from './token-check.ts'
 
 export const QUESTIONS: readonly Question[] = [quota, batcher, tokenCheck, orderId, confirmScript]
-
-export interface MicroAnswer {
-  readonly question: string
-  readonly asks: string
-  readonly task: string
-  /** Per thing, not per timed call. Null when it could not be measured. */
-  readonly medianNs: number | null
-  readonly p99Ns: number | null
-  readonly samples: number
-  readonly fault: string | null
-}
 
 /** @param timeMs for each task, after as long again of warming up (at most half a second). */
 export async function askMicro(questions: readonly Question[], timeMs: number): Promise<MicroAnswer[]> {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { connectRedisStock } from '../../stock/redis/redis-stock.ts'
 import { judgeValue, median, type Verdict } from '../report/verdicts.ts'
 import { BATCHED, type Plan, withBare, withSite, wrkFaults } from './contenders.ts'
-import { output, SERVER_CORE } from './processes.ts'
+import { output, SERVER_CORE } from '../cluster/processes.ts'
 import { openSale, type SiteSettings, startRedis } from './site.ts'
 import { runWrk } from './wrk.ts'
 

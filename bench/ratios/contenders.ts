@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Sample } from '../report/verdicts.ts'
-import { freePort, SERVER_CORE, start, until } from './processes.ts'
+import { freePort, SERVER_CORE, start, until } from '../cluster/processes.ts'
 import { requestText, type RequestFile } from './requests.ts'
 import { Site, type SiteSettings } from './site.ts'
 import { runWrk, type WrkSummary } from './wrk.ts'

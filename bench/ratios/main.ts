@@ -18,7 +18,7 @@ import {
   refusals,
 } from './contenders.ts'
 import { withBare, withSite } from './contenders.ts'
-import { killAll } from './processes.ts'
+import { killAll } from '../cluster/processes.ts'
 import { buyerAt, keyAt, writeRequests } from './requests.ts'
 import { judgeStore, measureStore } from './store.ts'
 

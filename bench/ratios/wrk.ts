@@ -1,6 +1,6 @@
 /** Runs wrk and reads its summary. wrk's hooks for answers cost too much, so answers are counted by the servers. */
 import { fileURLToPath } from 'node:url'
-import { LOAD_CORE, output } from './processes.ts'
+import { LOAD_CORE, output } from '../cluster/processes.ts'
 import type { RequestFile } from './requests.ts'
 
 const SCRIPT = fileURLToPath(new URL('./requests.lua', import.meta.url))

@@ -44,6 +44,12 @@ export function start({ core, program, args, environment, logPath }: Program): S
   }
 }
 
+/** To be ended with all others. */
+export function track(child: ChildProcess): void {
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+}
+
 /** For signals and failures: nothing is left behind. */
 export function killAll(): void {
   for (const child of running) child.kill('SIGKILL')

@@ -1,0 +1,18 @@
+/** All steps by name, and which of them make up a set. */
+import { SCENARIO_STEPS } from './scenario-steps.ts'
+import type { Step } from './step.ts'
+
+export const STEPS: readonly Step[] = [...SCENARIO_STEPS]
+
+const SCENARIO_NAMES = SCENARIO_STEPS.map(({ name }) => name)
+
+export const SETS: Readonly<Record<string, readonly string[]>> = {
+  quick: ['rush', 'sold-out-tail', 'node-death'],
+  scenarios: SCENARIO_NAMES,
+  standard: SCENARIO_NAMES,
+  full: STEPS.map(({ name }) => name),
+}
+
+export function stepsOf(names: readonly string[]): Step[] {
+  return STEPS.filter(({ name }) => names.includes(name))
+}

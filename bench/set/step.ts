@@ -1,0 +1,27 @@
+/** One thing that a set of runs does, by name. */
+import type { Cores } from '../cluster/cores.ts'
+import type { Run } from '../report/document.ts'
+
+export interface StepContext {
+  readonly root: string
+  readonly k6: string
+  readonly cores: Cores
+  /** Of the set: each run has a directory of its own in it. */
+  readonly resultsDir: string
+  /** Buyers and tickets are multiplied by it. */
+  readonly scale: number
+  /** Interleaved rounds of what is compared; repetitions of a death. */
+  readonly rounds: number
+  /** Of each sample of a comparison. */
+  readonly seconds: number
+  readonly connections: number
+  say(line: string): void
+}
+
+export interface Step {
+  readonly name: string
+  readonly about: string
+  /** About how long. */
+  readonly takes: (context: Pick<StepContext, 'rounds' | 'seconds' | 'scale'>) => number
+  readonly run: (context: StepContext) => Promise<Run[]>
+}
