@@ -109,10 +109,27 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'http',
     'npm:tinybench',
   ],
-  e2e: ['e2e', 'runtime', 'http/schemas', 'npm:ioredis', 'npm:typebox', 'npm:vitest'],
+  e2e: [
+    'e2e',
+    'runtime',
+    'http/schemas',
+    'http/live-messages',
+    'npm:ioredis',
+    'npm:typebox',
+    'npm:vitest',
+    'npm:ws',
+    'npm:playwright-core',
+  ],
 }
 
-const PURE = ['stock/core', 'node/quota', 'coordinator/plan', 'loadbalancer/render']
+const PURE = [
+  'stock/core',
+  'node/quota',
+  'coordinator/plan',
+  'loadbalancer/render',
+  'node/live/outbox',
+  'node/live/followed-orders',
+]
 
 interface Ban {
   readonly what: RegExp

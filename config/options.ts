@@ -214,6 +214,13 @@ export const OPTIONS = {
     description: 'Longest request body; a longer one is answered too_large.',
     group: 'process',
   },
+  'live.maxSockets': {
+    schema: wholeNumber(0, 1_000_000),
+    default: 10_000,
+    unit: 'connections',
+    description: 'Most live connections of a node; one more is closed with 1013.',
+    group: 'process',
+  },
   'log.level': {
     schema: Type.Union(
       (['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const).map((level) => Type.Literal(level)),

@@ -6,26 +6,34 @@
  */
 import { Type, type Static } from 'typebox'
 import type { FareCounters, Order, SaleDefinition, SaleState } from '../stock/core/words.ts'
-import { RELEASE_REASONS, SALE_STATES } from '../stock/core/words.ts'
+import { RELEASE_REASONS } from '../stock/core/words.ts'
 import { assert } from '../runtime/assert.ts'
 import { isoTime } from './iso-time.ts'
 import { PROBLEM_CODES } from './problems.ts'
 
-const Id = Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,31}$' })
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' })
+export const Id = Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,31}$' })
+export const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' })
 const TimeOrNull = Type.Union([Time, Type.Null()])
-const Count = Type.Integer({ minimum: 0 })
+export const Count = Type.Integer({ minimum: 0 })
 const closed = { additionalProperties: false }
 
 export const Money = Type.Object({ amount: Count, currency: Type.String({ pattern: '^[A-Z]{3}$' }) }, closed)
 export const Availability = Type.Union([Type.Literal('available'), Type.Literal('all_held'), Type.Literal('sold_out')])
 export type Availability = Static<typeof Availability>
 
+/** Drafts are never shown. */
+export const ShownState = Type.Union([
+  Type.Literal('scheduled'),
+  Type.Literal('open'),
+  Type.Literal('paused'),
+  Type.Literal('closed'),
+])
+
 export const SaleSchema = Type.Object(
   {
     id: Id,
     name: Type.String(),
-    state: Type.Union(SALE_STATES.filter((state) => state !== 'draft').map((state) => Type.Literal(state))),
+    state: ShownState,
     recovering: Type.Boolean(),
     opensAt: TimeOrNull,
     closesAt: TimeOrNull,

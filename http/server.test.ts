@@ -314,20 +314,6 @@ function manyHeaders(count: number, length: number): string {
   return Array.from({ length: count }, (_, index) => `x${index}: ${'v'.repeat(length)}\r\n`).join('')
 }
 
-describe('a WebSocket route beside the wrapper', () => {
-  it('takes upgrades, and leaves the rest to the wrapper', async () => {
-    const server = new HttpServer({ logger, random: systemRandom, maxBodyBytes: 64 }, [ECHO])
-    servers.push(server)
-    server.app.ws('/api/live', { open: (socket) => void socket.send('hello') })
-    const port = await server.listen('127.0.0.1', 0)
-    const upgrade = 'upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
-    const version = 'sec-websocket-version: 13\r\n'
-    const text = `GET /api/live HTTP/1.1\r\nhost: a\r\n${upgrade}${version}\r\n`
-    expect(await raw(port, text, 'hello')).toContain('101 Switching Protocols')
-    await expectProblem(await fetch(`http://127.0.0.1:${port}/api/live`), 404, 'not_found')
-  })
-})
-
 describe('other origins', () => {
   const route = get('/a', (exchange) => void exchange.problem('busy'))
   const origin = 'https://shop.example'

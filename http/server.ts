@@ -16,6 +16,8 @@ import uws, { type HttpRequest, type HttpResponse, type TemplatedApp } from './u
 import { DeadlineQueue } from './deadlines.ts'
 import { Exchange, type ExchangeHost } from './exchange.ts'
 import type { Route, Served } from './route.ts'
+import type { SocketRoute } from './socket.ts'
+import { serveSockets } from './sockets.ts'
 import { Cors } from './cors.ts'
 import { systemClock, type Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -58,10 +60,9 @@ export class HttpServer implements ExchangeHost {
   readonly counters: ServerCounters = { requests: 0, aborted: 0, internalErrors: 0, deadlinesMissed: 0 }
   readonly random: Random
   readonly maxBodyBytes: number
-  /** For WebSocket routes, which stand beside this wrapper. Add them before {@link listen}. */
-  readonly app: TemplatedApp
   closing = false
 
+  readonly #app: TemplatedApp
   readonly #options: ServerOptions
   readonly #clock: Clock
   readonly #defaultDeadlineMs: number
@@ -74,7 +75,7 @@ export class HttpServer implements ExchangeHost {
   #listenSocket: object | null = null
   #whenIdle: (() => void) | null = null
 
-  constructor(options: ServerOptions, routes: readonly Route[]) {
+  constructor(options: ServerOptions, routes: readonly Route[], sockets: readonly SocketRoute[] = []) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#defaultDeadlineMs = options.deadlineMs ?? 5000
@@ -83,9 +84,11 @@ export class HttpServer implements ExchangeHost {
     const origins = options.allowedOrigins ?? []
     this.#cors = origins.length === 0 ? null : new Cors(origins)
     this.#idPrefix = `${options.random.hex(6)}-`
-    this.app = uws.App()
+    this.#app = uws.App()
+    // Before the routes: a request for an upgrade comes here first, any other goes on to them.
+    for (const route of sockets) this.#addSockets(route)
     for (const route of routes) this.#addRoute(route)
-    this.#addFallbacks(routes)
+    this.#addFallbacks([...routes, ...sockets.map(notAnUpgrade)])
   }
 
   /** Requests without an answer so far. */
@@ -97,7 +100,7 @@ export class HttpServer implements ExchangeHost {
   listen(host: string, port: number): Promise<number> {
     return new Promise((resolve, reject) => {
       // The types leave out the form with host, port and options, which the module takes.
-      const listen = this.app.listen.bind(this.app) as unknown as (
+      const listen = this.#app.listen.bind(this.#app) as unknown as (
         host: string,
         port: number,
         options: number,
@@ -115,6 +118,15 @@ export class HttpServer implements ExchangeHost {
     })
   }
 
+  /** Sends a text, made once, to every socket that subscribed to the topic and has room for it. */
+  publish(topic: string, text: string): void {
+    this.#app.publish(topic, text)
+  }
+
+  subscribers(topic: string): number {
+    return this.#app.numSubscribers(topic)
+  }
+
   /**
    * Stops listening, lets answers under way finish (each closes its connection), then closes what is left. Resolves
    * with the number of requests that were given up after `timeoutMs`.
@@ -127,7 +139,7 @@ export class HttpServer implements ExchangeHost {
     if (this.#inFlight > 0) await this.#untilIdle(timeoutMs)
     const givenUp = this.#inFlight
     if (this.#timer !== null) clearInterval(this.#timer)
-    this.app.close()
+    this.#app.close()
     return givenUp
   }
 
@@ -152,9 +164,31 @@ export class HttpServer implements ExchangeHost {
   #addRoute(route: Route): void {
     const paramCount = route.pattern.split('/').filter((part) => part.startsWith(':')).length
     const queue = this.#queueOf(route.deadlineMs ?? this.#defaultDeadlineMs)
-    this.app[route.method](route.pattern, (response, request) =>
+    this.#app[route.method](route.pattern, (response, request) =>
       this.#serve(route, paramCount, queue, response, request),
     )
+  }
+
+  #addSockets(route: SocketRoute): void {
+    const { pattern } = route
+    const foreign: Served = {
+      method: 'any',
+      pattern,
+      headers: NO_VALUES,
+      body: 'none',
+      handle: (exchange) => void exchange.problem('blocked', 'pages of this origin may not open a live connection'),
+    }
+    const queue = this.#queueOf(this.#defaultDeadlineMs)
+    serveSockets(this.#app, route, {
+      arrived: () => (this.counters.requests += 1),
+      isAllowedOrigin: (origin) => this.#cors?.isAllowed(origin) === true,
+      refuse: (response, request) => this.#serve(foreign, 0, queue, response, request),
+      onThrown: (error) => {
+        this.counters.internalErrors += 1
+        this.#options.logger.error({ err: error, pattern }, 'a socket handler threw')
+      },
+    })
+    this.#addRoute(notAnUpgrade(route))
   }
 
   #queueOf(durationMs: number): DeadlineQueue {
@@ -237,7 +271,7 @@ export class HttpServer implements ExchangeHost {
         handle: (exchange) => void exchange.sendEmpty(204, cors.preflightHeaders(exchange.headers[0] ?? '')),
       }
       const queue = this.#queueOf(this.#defaultDeadlineMs)
-      this.app.options('/*', (response, request) => this.#serve(preflight, 0, queue, response, request))
+      this.#app.options('/*', (response, request) => this.#serve(preflight, 0, queue, response, request))
     }
     for (const pattern of new Set(routes.map((route) => route.pattern))) {
       const methods = routes.filter((route) => route.pattern === pattern).map((route) => METHOD_NAMES[route.method])
@@ -253,7 +287,7 @@ export class HttpServer implements ExchangeHost {
   #addFallback(pattern: string, handle: (exchange: Exchange) => void): void {
     const route: Served = { method: 'any', pattern, headers: NO_VALUES, body: 'none', handle }
     const queue = this.#queueOf(this.#defaultDeadlineMs)
-    this.app.any(pattern, (response, request) => this.#serve(route, 0, queue, response, request))
+    this.#app.any(pattern, (response, request) => this.#serve(route, 0, queue, response, request))
   }
 
   #look(): void {
@@ -271,6 +305,18 @@ export class HttpServer implements ExchangeHost {
     })
     clearTimeout(timer)
     this.#whenIdle = null
+  }
+}
+
+/** Whoever asks for a socket's address with a plain GET. */
+function notAnUpgrade({ pattern }: SocketRoute): Route {
+  const detail = 'this address is a WebSocket: send Upgrade: websocket'
+  return {
+    method: 'get',
+    pattern,
+    headers: NO_VALUES,
+    body: 'none',
+    handle: (exchange) => void exchange.problem('malformed', detail),
   }
 }
 

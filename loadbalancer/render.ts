@@ -34,6 +34,8 @@ export interface UpstreamOrders {
 export interface EdgeLimits {
   readonly workers: number
   readonly connectionsPerWorker: number
+  /** Most live connections at a time, all workers together; one more is answered `busy`. */
+  readonly liveConnections: number
   /** Idle connections to nodes that each worker keeps. */
   readonly keepalive: number
   readonly bodyBytesMax: number
@@ -49,6 +51,7 @@ export interface EdgeLimits {
 export const EDGE_DEFAULTS: EdgeLimits = {
   workers: 1,
   connectionsPerWorker: 8192,
+  liveConnections: 3072,
   keepalive: 512,
   bodyBytesMax: 16_384,
   webhookBodyBytesMax: 65_536,
@@ -185,6 +188,7 @@ function basics({ dir, limits }: Topology): string[] {
     `client_body_buffer_size ${limits.bodyBytesMax};`,
     'proxy_buffers 16 8k;',
     'proxy_max_temp_file_size 0;',
+    'limit_conn_zone $server_port zone=farebox_live:64k;',
   ]
 }
 
@@ -305,7 +309,7 @@ function server(topology: Topology): string[] {
       ...closing(topology),
       ...location('= /api/sales', toNodes()),
       ...location('/api/sales/', [...toNodes(), ...location(`~ ^${BUY_PATH}$`, toNodes([...passed(BUY_HEADERS)]))]),
-      ...(live ? location('= /api/live', toNodes(liveLines())) : []),
+      ...(live ? location('= /api/live', toNodes(liveLines(topology))) : []),
       ...location('~ ^/api/orders(/[^/]+)?$', orderLines(topology)),
       ...location('/api/payments/webhook/', toOrders(topology, webhookLines(topology))),
       ...location('/api/', toOrders(topology)),
@@ -392,6 +396,8 @@ const LIVE_HEADERS: Headers = [
   ['Sec-WebSocket-Protocol', '$http_sec_websocket_protocol'],
   ['Sec-WebSocket-Extensions', '$http_sec_websocket_extensions'],
 ]
+/** By which plan a live connection came: its worker cuts it some time after a newer plan is served. */
+const PLAN_HEADER = 'X-Farebox-Plan'
 
 function passed(headers: Headers): string[] {
   return headers.map(([name, value]) => `proxy_set_header ${name} ${value};`)
@@ -413,8 +419,16 @@ function proxying({ limits }: Topology): string[] {
   ]
 }
 
-function liveLines(): string[] {
-  return [...passed(LIVE_HEADERS), 'proxy_read_timeout 75s;', 'proxy_send_timeout 75s;', 'proxy_buffering off;']
+/** Nodes ask a silent client for a sign of life well before these timeouts. */
+function liveLines({ version, limits }: Topology): string[] {
+  return [
+    '# Each takes two connections of its worker: calls must not find none left.',
+    `limit_conn farebox_live ${limits.liveConnections};`,
+    ...passed([...LIVE_HEADERS, [PLAN_HEADER, `"${version.era}.${version.seq}"`]]),
+    'proxy_read_timeout 75s;',
+    'proxy_send_timeout 75s;',
+    'proxy_buffering off;',
+  ]
 }
 
 function problemLocation(problem: EdgeProblem): string[] {

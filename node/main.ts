@@ -14,6 +14,8 @@ import { drainOnDemand, drainToEnd } from './drain.ts'
 import { durabilityFaults } from './durability.ts'
 import { NodeMetrics } from './node-metrics.ts'
 import { adminRoutes } from './routes/admin.ts'
+import { LiveMetrics } from './live/live-metrics.ts'
+import { Live } from './live/live.ts'
 import { buyRoute } from './routes/buy.ts'
 import { ordersRoutes } from './routes/orders.ts'
 import { salesRoutes } from './routes/sales.ts'
@@ -26,6 +28,8 @@ export class NodeRefusal extends Error {
 
 const DRAIN_TIMEOUT_MS = 8500
 const CLOSE_TIMEOUT_MS = 2000
+/** Most of the time that nginx needs to look away, so that few come back to this very node. */
+const LIVE_LEAVE_MS = 1500
 
 /** Runs a node until a signal ends it; resolves once its ports are open. Rejects with {@link NodeRefusal}. */
 export async function runNode(loaded: LoadedConfig): Promise<{ readonly url: string; readonly adminUrl: string }> {
@@ -69,7 +73,9 @@ export async function runNode(loaded: LoadedConfig): Promise<{ readonly url: str
     allowedOrigins: config.http.allowedOrigins,
     onStockLawBroken: (error) => lifeCycle.fail(error),
   }
-  const server = buyersServer(loaded, serverOptions, stock, node, nodeMetrics)
+  const identifier = identifierOf(loaded)
+  const live = liveConnections(loaded, stock, node, identifier, metrics, logger)
+  const server = buyersServer(loaded, serverOptions, stock, node, identifier, nodeMetrics, live)
   metrics.counterFrom('farebox_http_requests_total', 'Requests of buyers.', () => server.counters.requests)
   metrics.counterFrom('farebox_http_aborted_total', 'Clients gone before their answer.', () => server.counters.aborted)
   const isStopping = (): boolean => lifeCycle.state !== 'running'
@@ -79,7 +85,15 @@ export async function runNode(loaded: LoadedConfig): Promise<{ readonly url: str
   const adminUrl = `http://${host}:${await adminServer.listen(host, config.node.adminPort)}`
   node.onDrain = () => drainOnDemand(node, server, logger)
   node.start({ id, url, adminUrl, weight })
-  lifeCycle.addStopStep({ name: 'drain', timeoutMs: DRAIN_TIMEOUT_MS, run: () => drainToEnd(node, server, logger) })
+  live.start(server)
+  lifeCycle.addStopStep({
+    name: 'drain',
+    timeoutMs: DRAIN_TIMEOUT_MS,
+    async run() {
+      // Live connections hold up nginx's own end: they go soon, whether or not it has looked away.
+      await Promise.all([drainToEnd(node, server, logger), live.leaveAfter(LIVE_LEAVE_MS)])
+    },
+  })
   lifeCycle.addStopStep({
     name: 'close',
     timeoutMs: CLOSE_TIMEOUT_MS * 2,
@@ -94,27 +108,52 @@ export async function runNode(loaded: LoadedConfig): Promise<{ readonly url: str
   return { url, adminUrl }
 }
 
+function identifierOf({ config, publicKeyPems }: LoadedConfig): Identifier {
+  const { mode, secret, issuer, audience } = config.identity
+  return new Identifier({ mode, secret, publicKeyPems, issuer, audience }, systemClock, systemRandom)
+}
+
+function liveConnections(
+  { config }: LoadedConfig,
+  stock: StockPort,
+  node: SellingNode,
+  identifier: Identifier,
+  metrics: Metrics,
+  logger: Logger,
+): Live {
+  const live: Live = new Live({
+    desks: node.desks,
+    knowsSales: () => node.knowsSales,
+    isDraining: () => node.member !== null && node.member.state !== 'live',
+    sales: stock.sales,
+    identifier,
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    maxSockets: config.live.maxSockets,
+    metrics: new LiveMetrics(metrics, () => live.sockets),
+  })
+  return live
+}
+
 function buyersServer(
-  loaded: LoadedConfig,
+  { config }: LoadedConfig,
   options: ServerOptions,
   stock: StockPort,
   node: SellingNode,
+  identifier: Identifier,
   metrics: NodeMetrics,
+  live: Live,
 ): HttpServer {
-  const { identity, buyDeadlineMs } = loaded.config
-  const { mode, secret, issuer, audience } = identity
-  const identifier = new Identifier(
-    { mode, secret, publicKeyPems: loaded.publicKeyPems, issuer, audience },
-    systemClock,
-    systemRandom,
-  )
   const { desks } = node
+  const { buyDeadlineMs } = config
   const knowsSales = (): boolean => node.knowsSales
-  return new HttpServer(options, [
+  const routes = [
     buyRoute({ desks, knowsSales, identifier, clock: systemClock, random: systemRandom, metrics, buyDeadlineMs }),
     ...salesRoutes(desks, knowsSales, systemClock),
     ...ordersRoutes({ desks, sales: stock.sales, identifier, clock: systemClock }),
-  ])
+  ]
+  return new HttpServer(options, routes, [live])
 }
 
 async function refuseUnfitStore(stock: StockPort, loaded: LoadedConfig): Promise<void> {

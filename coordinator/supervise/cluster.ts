@@ -236,14 +236,20 @@ export async function stopCluster(dir: string): Promise<{ readonly stopped: read
   return { stopped: running }
 }
 
-/** nginx first, so that no new buyer comes; Redis last, so that everybody can say goodbye to it. */
+/**
+ * nginx first, so that no new buyer comes; Redis last, so that everybody can say goodbye to it. nginx ends when its
+ * connections have ended, and live ones end when their nodes do, so it is not waited for before those are told.
+ */
 async function stopProcesses(dir: string): Promise<void> {
   const known = readCluster(dir)
   if (!known) return
   const file = await withFound(known)
-  if (file.nginx.process && isAlive(file.nginx.process)) await stopNginx(file.nginx.process)
+  const { process: nginx } = file.nginx
+  await Promise.all([
+    nginx !== null && isAlive(nginx) ? stopNginx(nginx) : null,
+    ...file.nodes.map((node) => stopProcess(node.process, STOP_GRACE_MS)),
+  ])
   await endOrphans(file.nginx.dir)
-  await Promise.all(file.nodes.map((node) => stopProcess(node.process, STOP_GRACE_MS)))
   await Promise.all(file.coordinators.map((one) => stopProcess(one.process, STOP_GRACE_MS)))
   // After the nodes, so that what they sold last is in the ledger when all is still.
   await Promise.all(file.orders.map((one) => stopProcess(one.process, STOP_GRACE_MS)))

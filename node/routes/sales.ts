@@ -41,7 +41,7 @@ export function salesRoutes(desks: ReadonlyMap<string, SaleDesk>, knowsSales: ()
 const NO_STORE = ['Cache-Control', 'no-store']
 
 /** Opening and closing times act by themselves; a sale is shown open from its second on. */
-function stateNow({ quota }: SaleDesk, nowMs: number): SaleDesk['quota']['state'] {
+export function stateNow({ quota }: SaleDesk, nowMs: number): SaleDesk['quota']['state'] {
   const { state, opensAtMs, closesAtMs } = quota
   if ((state === 'scheduled' || state === 'open') && closesAtMs !== null && nowMs >= closesAtMs) return 'closed'
   return state === 'scheduled' && opensAtMs !== null && nowMs >= opensAtMs ? 'open' : state
