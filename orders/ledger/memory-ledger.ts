@@ -277,17 +277,16 @@ export class MemoryLedger implements Ledger {
     const position = sale.lastPosition
     sale.lastPosition += intake.orders.length
     const faults = [...intake.faults]
+    const placed = intake.orders.map((order, index) => ({ order, position: position + index + 1 }))
+    // What is there already comes first: a fate that only the record knew may make room.
+    for (const one of placed) reconcileOne(sale.orders.get(one.order.id), intake, one.position)
     const rooms = new Map(faresOf(sale).map(({ fareId, stock, held, paid }) => [fareId, { free: stock - held - paid }]))
     const came: LedgerOrder[] = []
-    for (const [index, order] of intake.orders.entries()) {
-      const place = position + index + 1
-      const known = sale.orders.get(order.id)
-      if (known !== undefined) reconcileOne(known, intake, place)
-      else if (!sale.letters.has(order.id)) {
-        const error = this.#insertOne(sale, order, rooms, place, came)
-        const record = intake.records.get(order.id)
-        if (error !== null && record !== undefined) faults.push({ record, error })
-      }
+    for (const one of placed) {
+      if (sale.orders.has(one.order.id) || sale.letters.has(one.order.id)) continue
+      const error = this.#insertOne(sale, one.order, rooms, one.position, came)
+      const record = intake.records.get(one.order.id)
+      if (error !== null && record !== undefined) faults.push({ record, error })
     }
     checkStock(sale)
     for (const { record, error } of faults) setAside(sale, record, error, former)
@@ -326,9 +325,13 @@ export class MemoryLedger implements Ledger {
   }
 }
 
-function reconcileOne(known: { order: LedgerOrder; position: number }, intake: Intake, position: number): void {
-  const [after] = reconciledAll([known.order], intake.records)
-  if (after === undefined) return
+function reconcileOne(
+  known: { order: LedgerOrder; position: number } | undefined,
+  intake: Intake,
+  position: number,
+): void {
+  const [after] = known === undefined ? [] : reconciledAll([known.order], intake.records)
+  if (known === undefined || after === undefined) return
   if (after.state !== known.order.state) known.position = position
   known.order = after
 }

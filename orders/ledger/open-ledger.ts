@@ -4,18 +4,24 @@ import type { Database } from './database.ts'
 import { migrate } from './migrate.ts'
 import { MIGRATIONS } from './migrations/all.ts'
 import { openPglite } from './pglite.ts'
+import { openPostgres, type PostgresOptions } from './postgres.ts'
 import { SqlLedger } from './sql-ledger.ts'
 
 const PGLITE = 'pglite://'
+const POSTGRES = /^postgres(ql)?:\/\//
 
 /** `pglite://DIR` with a path from the root or the working directory, or `postgres://…`. */
-export async function openDatabase(url: string): Promise<Database> {
+export async function openDatabase(url: string, options: PostgresOptions = {}): Promise<Database> {
   if (url.startsWith(PGLITE)) return openPglite(resolve(url.slice(PGLITE.length)))
+  if (POSTGRES.test(url)) return openPostgres(url, options)
   throw new Error('ledger.url: allowed are pglite://DIR and postgres://…')
 }
 
-export async function openLedger(url: string): Promise<{ readonly ledger: SqlLedger; readonly database: Database }> {
-  const database = await openDatabase(url)
+export async function openLedger(
+  url: string,
+  options: PostgresOptions = {},
+): Promise<{ readonly ledger: SqlLedger; readonly database: Database }> {
+  const database = await openDatabase(url, options)
   try {
     await migrate(database, MIGRATIONS)
   } catch (error) {

@@ -223,13 +223,9 @@ export class SqlLedger implements Ledger {
     const clocks = { ledgerNowMs: await nowMs(transaction), storeNowMs }
     const orders = new Map(before.map(({ order }) => [order.id, order]))
     const { results, changed } = decideAll(orders, decisions, clocks)
-    const moved = before.filter(({ order }) => changed.has(order.id))
-    await this.#move(
-      transaction,
-      moved,
-      moved.map(({ order }) => orders.get(order.id) ?? order),
-      positions,
-    )
+    // In the order of the decisions, which is the order of the feed.
+    const after = [...changed].flatMap((id) => orders.get(id) ?? [])
+    await this.#move(transaction, before, after, positions)
     return results
   }
 

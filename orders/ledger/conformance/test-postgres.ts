@@ -1,0 +1,100 @@
+/** A PostgreSQL server of a test's own: own directory, a unix socket in it and no port, ended by its pid. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chown, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { openPostgres } from '../postgres.ts'
+
+export interface TestPostgres {
+  /** Of an empty database that belongs to the caller alone. */
+  database(): Promise<string>
+  readonly process: () => ChildProcess
+  /** Starts it again on the same data, after it was killed. */
+  restart(): Promise<void>
+  stop(): Promise<void>
+}
+
+const DEBIAN = '/usr/lib/postgresql'
+const START_DEADLINE_MS = 20_000
+const USER = 'farebox'
+
+export async function startTestPostgres(settings: readonly string[] = []): Promise<TestPostgres> {
+  const bin = await binDirectory()
+  const directory = await mkdtemp(join(tmpdir(), 'farebox-postgres-'))
+  const identity = await unprivileged()
+  if (identity.uid !== undefined) await chown(directory, identity.uid, identity.gid ?? identity.uid)
+  const data = join(directory, 'data')
+  const init = ['-D', data, '-A', 'trust', '-U', USER, '--no-locale', '-E', 'UTF8', '--no-sync', '--no-instructions']
+  await promisify(execFile)(join(bin, 'initdb'), init, { cwd: directory, ...identity })
+  const url = (name: string): string => `postgres://${USER}@/${name}?host=${encodeURIComponent(directory)}`
+  const start = async (): Promise<ChildProcess> => {
+    const own = ['-D', data, '-k', directory, '-c', 'listen_addresses=']
+    const server = spawn(join(bin, 'postgres'), [...own, ...settings.flatMap((one) => ['-c', one])], {
+      cwd: directory,
+      stdio: 'ignore',
+      ...identity,
+    })
+    await answers(url('postgres'), server)
+    return server
+  }
+  let server = await start()
+  let databases = 0
+  return {
+    process: () => server,
+    async database() {
+      const name = `test${(databases += 1)}`
+      const admin = await openPostgres(url('postgres'))
+      await admin.query(`create database ${name}`)
+      await admin.close()
+      return url(name)
+    },
+    async restart() {
+      await ended(server)
+      server = await start()
+    },
+    async stop() {
+      // Fast shutdown: sessions are cut.
+      server.kill('SIGINT')
+      await ended(server)
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+async function ended(server: ChildProcess): Promise<void> {
+  if (server.exitCode === null && server.signalCode === null) await once(server, 'exit')
+}
+
+/** Debian keeps servers out of PATH, one directory per version. */
+async function binDirectory(): Promise<string> {
+  const versions = await readdir(DEBIAN).catch(() => [])
+  const newest = versions.toSorted((a, b) => Number(b) - Number(a))[0]
+  if (newest === undefined) throw new Error(`PostgreSQL is missing in ${DEBIAN}: apt-get install postgresql`)
+  return join(DEBIAN, newest, 'bin')
+}
+
+/** PostgreSQL refuses to run as root. */
+async function unprivileged(): Promise<{ readonly uid?: number; readonly gid?: number }> {
+  if (process.getuid?.() !== 0) return {}
+  return { uid: await idOfNobody('-u'), gid: await idOfNobody('-g') }
+}
+
+async function idOfNobody(which: '-u' | '-g'): Promise<number> {
+  return Number((await promisify(execFile)('id', [which, 'nobody'])).stdout.trim())
+}
+
+async function answers(url: string, server: ChildProcess): Promise<void> {
+  const deadline = performance.now() + START_DEADLINE_MS
+  for (;;) {
+    try {
+      await (await openPostgres(url)).close()
+      return
+    } catch (error) {
+      if (server.exitCode !== null) throw new Error(`postgres ended with ${server.exitCode}`, { cause: error })
+      if (performance.now() > deadline) throw new Error(`postgres did not answer in time`, { cause: error })
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+}
