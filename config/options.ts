@@ -66,15 +66,18 @@ export const OPTIONS = {
     group: 'cluster',
   },
   ack: {
-    schema: Type.Union([Type.Literal('redis'), Type.Literal('none')]),
+    schema: Type.Union([Type.Literal('redis'), Type.Literal('replicated'), Type.Literal('none')]),
     default: 'redis',
     unit: null,
     description:
-      'What must be safe before a buyer hears yes: Redis with fsync on every write, or (measurements only) nothing.',
+      'What must be safe before a buyer hears yes: Redis with fsync on every write; replicas as well; or (measurements only) nothing.',
     group: 'cluster',
   },
   'redis.url': {
-    schema: text('redis://… or rediss://…', '^rediss?://.+$'),
+    schema: text(
+      'redis://…, rediss://… or redis+sentinel://host:port,host:port/NAME',
+      '^(rediss?://.+|redis\\+sentinel://[^/]+/[^/]+)$',
+    ),
     default: null,
     unit: null,
     description: 'Redis to use. Without it `up` starts its own.',
@@ -85,6 +88,13 @@ export const OPTIONS = {
     default: false,
     unit: null,
     description: 'Declares that Redis is durable where it forbids CONFIG and so cannot be asked.',
+    group: 'cluster',
+  },
+  'redis.replicas': {
+    schema: wholeNumber(1, 10),
+    default: 1,
+    unit: 'replicas',
+    description: 'How many replicas must have an order before a buyer hears of it, with ack: replicated.',
     group: 'cluster',
   },
   'redis.commandTimeoutMs': {

@@ -5,9 +5,12 @@ import type { StockPort } from '../stock/port.ts'
 /** Empty when all is well. Settings are told with what was found and what is needed. */
 export async function durabilityFaults(stock: StockPort, { config }: LoadedConfig): Promise<readonly string[]> {
   if (config.ack === 'none') return []
-  const { durable, faults } = await stock.durability()
-  if (durable === null && !config.redis.durable) {
-    return ['Redis forbids CONFIG, so its durability cannot be checked; redis.durable: true declares it']
-  }
-  return faults
+  const { durable, replicas, faults } = await stock.durability()
+  const missing = config.ack === 'replicated' && replicas < config.redis.replicas
+  return [
+    ...(durable === null && !config.redis.durable
+      ? ['Redis forbids CONFIG, so its durability cannot be checked; redis.durable: true declares it']
+      : faults),
+    ...(missing ? [`connected replicas are ${replicas}, redis.replicas asks for ${config.redis.replicas}`] : []),
+  ]
 }

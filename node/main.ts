@@ -10,6 +10,7 @@ import { Metrics } from '../runtime/metrics.ts'
 import { systemRandom } from '../runtime/random.ts'
 import type { StockPort } from '../stock/port.ts'
 import { connectRedisStock } from '../stock/redis/redis-stock.ts'
+import { replicaAcknowledger } from './acknowledger.ts'
 import { drainOnDemand, drainToEnd } from './drain.ts'
 import { durabilityFaults } from './durability.ts'
 import { NodeMetrics } from './node-metrics.ts'
@@ -63,6 +64,7 @@ export async function runNode(loaded: LoadedConfig): Promise<{ readonly url: str
       batchMaxInFlight: config.batch.maxInFlight,
       lineMaxItems: config.park.maxItems,
       buyDeadlineMs: config.buyDeadlineMs,
+      ...(config.ack === 'replicated' ? { acknowledger: replicaAcknowledger(stock.sales, config.redis.replicas) } : {}),
       checkDurability: () => isDurable(stock, loaded, logger),
     },
   })

@@ -1,6 +1,9 @@
 /** The desk over a store that is slow, breaks off, forgets and fences: what buyers are told must still be true. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { codeOf, FARE, historyFaults, ordersOf, type Rush, SALE, startRush } from './testing/rush.ts'
+import { seededRandom } from '../runtime/random.ts'
+import { StoreError } from '../stock/port.ts'
+import type { Acknowledger } from './acknowledger.ts'
+import { codeOf, FARE, historyFaults, ordersOf, recordOf, type Rush, SALE, startRush } from './testing/rush.ts'
 import type { SaleDesk } from './sale-desk.ts'
 
 beforeEach(() => {
@@ -306,6 +309,90 @@ describe('trouble', () => {
     await vi.advanceTimersByTimeAsync(40)
     expect(rushing.told.map(({ buyer, answer }) => `${buyer} ${codeOf(answer)}`).at(-1)).toBe('late held')
     await waiting
+  })
+})
+
+describe('what `ack` asks for beyond the reply', () => {
+  type Kept = Awaited<ReturnType<Acknowledger['keeps']>>
+
+  function acknowledging(): { acknowledger: Acknowledger; say: (answer: Kept) => void } {
+    let answer: Kept = 'kept'
+    return { acknowledger: { keeps: () => Promise.resolve(answer) }, say: (kept) => (answer = kept) }
+  }
+
+  it('comes before the buyer hears of the order; until then nobody new is taken in', async () => {
+    const { acknowledger, say } = acknowledging()
+    const rushing = await start({ settings: { acknowledger } })
+    const desk = first(rushing.desks)
+    expect(codeOf(await settled(rushing.buy(desk, { buyer: 'ann', key: 'a' })))).toBe('held')
+    say('not_yet')
+    const waiting = rushing.buy(desk, { buyer: 'bob', key: 'b' })
+    await vi.advanceTimersByTimeAsync(400)
+    expect(ordersOf(rushing.stock)).toHaveLength(2)
+    expect(rushing.told).toHaveLength(1)
+    expect(codeOf(await rushing.buy(desk, { buyer: 'eve', key: 'e' }))).toBe('busy')
+    say('kept')
+    expect(codeOf(await settled(waiting))).toBe('held')
+    expect(codeOf(await settled(rushing.buy(desk, { buyer: 'eve', key: 'e' })))).toBe('held')
+  })
+
+  it('that does not come within the deadline leaves the outcome unknown; the same key finds the order', async () => {
+    const { acknowledger, say } = acknowledging()
+    const rushing = await start({ settings: { acknowledger } })
+    const desk = first(rushing.desks)
+    say('not_yet')
+    expect(codeOf(await settled(rushing.buy(desk, { buyer: 'ann', key: 'a' })))).toBe('outcome_unknown')
+    say('kept')
+    // A heartbeat notices, although nobody waits any more.
+    await vi.advanceTimersByTimeAsync(400)
+    expect(codeOf(await settled(rushing.buy(desk, { buyer: 'ann', key: 'a' })))).toBe('replayed')
+    expect(historyFaults(rushing, 10)).toEqual([])
+  })
+
+  it('of a store that is another one since has the same items judged anew', async () => {
+    const { acknowledger, say } = acknowledging()
+    const rushing = await start({ settings: { acknowledger } })
+    const desk = first(rushing.desks)
+    say('void')
+    const waiting = rushing.buy(desk, { buyer: 'ann', key: 'a' })
+    await vi.advanceTimersByTimeAsync(20)
+    // What the store held is lost, as with a failover to a replica that lagged.
+    recordOf(rushing.stock).orders.clear()
+    recordOf(rushing.stock).buyers.clear()
+    const fare = recordOf(rushing.stock).fares.get(FARE)
+    if (fare === undefined) throw new Error('no fare')
+    fare.remaining = fare.stock
+    fare.held = 0
+    say('kept')
+    expect(codeOf(await settled(waiting))).toBe('held')
+    expect(historyFaults(rushing, 10)).toEqual([])
+  })
+
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])('may come late, or not, in any order (seed %i)', async (seed) => {
+    const random = seededRandom(seed)
+    const keeps = async (): Promise<Kept> => {
+      await new Promise((resolve) => {
+        setTimeout(resolve, random.below(30))
+      })
+      const draw = random.below(10)
+      if (draw === 0) throw new StoreError('timeout', 'unknown', 'Command timed out')
+      if (draw === 1) return 'void'
+      return draw < 5 ? 'not_yet' : 'kept'
+    }
+    const rushing = await start({
+      seed,
+      tickets: 30,
+      desks: 3,
+      troubleShare: 0.1,
+      settings: { acknowledger: { keeps } },
+    })
+    const buyers = Array.from({ length: 50 }, (_, index) =>
+      rushing.insist({ buyer: `b${index}`, key: 'k', quantity: 1 + rushing.random.below(2) }),
+    )
+    await settled(Promise.all(buyers))
+    await vi.advanceTimersByTimeAsync(2000)
+    expect(rushing.faults).toEqual([])
+    expect(historyFaults(rushing, 30)).toEqual([])
   })
 })
 

@@ -15,7 +15,15 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { delay, systemTimers, type Timers } from '../runtime/timers.ts'
 import { type QuotaRules, type SaleDefinition } from '../stock/core/words.ts'
-import { type Caller, type ConfirmReply, type StockPort, StoreError, type WinnersPage } from '../stock/port.ts'
+import {
+  type Caller,
+  type ConfirmReply,
+  type ConfirmVerdict,
+  type StockPort,
+  StoreError,
+  type WinnersPage,
+} from '../stock/port.ts'
+import type { Acknowledger } from './acknowledger.ts'
 import type { DeskMetrics } from './node-metrics.ts'
 import { orderIds, type OrderIds } from '../stock/order-id.ts'
 import type { PendingBuy } from './pending-buy.ts'
@@ -30,6 +38,8 @@ export interface DeskSettings {
   readonly buyDeadlineMs: number
   /** Whether the store is as durable as `ack` promises; asked before every join. */
   readonly checkDurability: () => Promise<boolean>
+  /** What `ack` asks for beyond the store's reply; nothing when left out. */
+  readonly acknowledger?: Acknowledger
   /** The process's own unless a simulation steps them. */
   readonly timers?: Timers
 }
@@ -42,6 +52,12 @@ export interface OrderListener {
   onOrders(page: Pick<WinnersPage, 'orderIds' | 'buyers' | 'settled'>): void
   /** Changes may have been missed: whatever is shown must be read anew. */
   onGap(): void
+}
+
+/** A purchase that is an order in the store. */
+interface Judged {
+  readonly buy: PendingBuy
+  readonly verdict: ConfirmVerdict
 }
 
 /** Time kept back from the buy deadline for getting the answer out. */
@@ -84,6 +100,10 @@ export class SaleDesk {
   #queue: PendingBuy[] = []
   #batchesInFlight = 0
   #itemsInFlight = 0
+  /** Judged, and waiting for what `ack` asks. */
+  #unacknowledged = 0
+  /** The last answer about what `ack` asks was "not yet": nobody new is taken in until it changes. */
+  #isAckLate = false
   #isFlushScheduled = false
   #isHeartbeatInFlight = false
   #isJoining = false
@@ -131,7 +151,8 @@ export class SaleDesk {
 
   /** Whether everything taken in has been answered. */
   get isIdle(): boolean {
-    return this.#queue.length === 0 && this.#batchesInFlight === 0 && this.quota.lineLength === 0
+    const waiting = this.#queue.length + this.#unacknowledged + this.quota.lineLength
+    return waiting === 0 && this.#batchesInFlight === 0
   }
 
   start(): void {
@@ -151,6 +172,10 @@ export class SaleDesk {
   buy(buy: PendingBuy): void {
     if (this.#state === 'recovering') {
       buy.answer({ by: 'trouble', code: 'recovering' })
+      return
+    }
+    if (this.#isAckLate) {
+      buy.answer({ by: 'trouble', code: 'busy' })
       return
     }
     const nowMs = this.#clock.monotonicMs()
@@ -221,6 +246,7 @@ export class SaleDesk {
       this.#heartbeatRepliedMs = receivedMs
       this.quota.hearHeartbeat(reply, sentMs, receivedMs)
       this.#wake()
+      void this.#lookAtAck()
       this.listener?.onOrders(reply.winners)
       if (reply.winners.lost) {
         this.quota.winners.startReading(reply.version)
@@ -252,7 +278,7 @@ export class SaleDesk {
   #place(buy: PendingBuy, admission: Admission): void {
     switch (admission.to) {
       case 'store':
-        if (this.#queue.length >= QUEUE_MAX) {
+        if (this.#queue.length + this.#unacknowledged >= QUEUE_MAX) {
           this.quota.release(buy)
           buy.answer({ by: 'trouble', code: 'busy' })
           break
@@ -349,6 +375,8 @@ export class SaleDesk {
   #onJudged(batch: PendingBuy[], reply: ConfirmReply, sentMs: number, receivedMs: number): void {
     this.quota.hearConfirm(reply, sentMs, receivedMs)
     const { verdicts, nowMs } = reply
+    const { acknowledger } = this.#settings
+    const judged: Judged[] = []
     for (let i = 0; i < batch.length; i += 1) {
       const buy = batch[i]
       const verdict = verdicts[i]
@@ -362,10 +390,58 @@ export class SaleDesk {
         this.lastWriteSeq = Math.max(this.lastWriteSeq, reply.version.seq)
         this.#countConfirmed(buy)
       }
-      if (verdict.status === 'held' || verdict.status === 'replayed') this.quota.winners.add(buy.buyer)
-      buy.answer({ by: 'store', verdict, nowMs })
+      if (verdict.order !== undefined) this.quota.winners.add(buy.buyer)
+      if (verdict.order !== undefined && acknowledger !== undefined) judged.push({ buy, verdict })
+      else buy.answer({ by: 'store', verdict, nowMs })
     }
+    if (acknowledger !== undefined && judged.length > 0) void this.#acknowledge(acknowledger, judged, reply)
     if (this.quota.lacksWinners) void this.heartbeat()
+  }
+
+  /** Answers orders once they are as safe as `ack` promises; until then nobody can say what became of them. */
+  async #acknowledge(acknowledger: Acknowledger, judged: readonly Judged[], reply: ConfirmReply): Promise<void> {
+    const { id } = this.definition
+    this.#unacknowledged += judged.length
+    for (const { buy } of judged) buy.isUncertain = true
+    try {
+      let kept = await acknowledger.keeps(id, reply.version)
+      while (kept === 'not_yet' && judged.some(({ buy }) => !buy.isAnswered) && this.#state !== 'stopped') {
+        this.#isAckLate = true
+        await delay(this.#timers, REJOIN_DELAY_MS)
+        kept = await acknowledger.keeps(id, reply.version)
+      }
+      if (kept === 'kept') this.#onKept(judged, reply.nowMs)
+      else if (kept === 'void') this.#judgeAnew(judged)
+    } catch (error) {
+      this.#onTrouble('acknowledge', error)
+      this.#judgeAnew(judged)
+    } finally {
+      this.#unacknowledged -= judged.length
+    }
+  }
+
+  #onKept(judged: readonly Judged[], nowMs: number): void {
+    this.#isAckLate = false
+    for (const { buy, verdict } of judged) buy.answer({ by: 'store', verdict, nowMs })
+  }
+
+  #judgeAnew(judged: readonly Judged[]): void {
+    this.#takeBack(
+      judged.map(({ buy }) => buy),
+      true,
+    )
+    this.#leaveSale('fenced')
+  }
+
+  /** Nobody is taken in while `ack` is late, so nobody's order would show that it is in time again. */
+  async #lookAtAck(): Promise<void> {
+    const { acknowledger } = this.#settings
+    if (acknowledger === undefined || !this.#isAckLate || this.#unacknowledged > 0) return
+    try {
+      if ((await acknowledger.keeps(this.definition.id, this.quota.seen)) === 'kept') this.#isAckLate = false
+    } catch (error) {
+      this.#onTrouble('acknowledge', error)
+    }
   }
 
   #countConfirmed(buy: PendingBuy): void {

@@ -155,6 +155,10 @@ export type ChangeReply =
   | { readonly outcome: 'refused'; readonly why: string; readonly version: Version }
   | Stopped
 
+export interface ReplicasReply {
+  readonly outcome: 'replicated' | 'lagging'
+}
+
 export interface SettleItem {
   readonly orderId: string
   readonly fate: { readonly state: 'paid' } | { readonly state: 'released'; readonly reason: ReleaseReason }
@@ -239,6 +243,12 @@ export interface SaleStore {
     items: readonly ConfirmItem[],
     rules: QuotaRules,
   ): Promise<ConfirmReply | Stopped>
+  /**
+   * Waits until as many replicas as asked for have all that the store held when this was called, which must be at
+   * least `seen`. Answers `lagging` when they have not after a while (less than the time-out of a command); ask again.
+   * A store in another era than `seen` is `fenced`: what the caller knows was judged by a life that has ended.
+   */
+  awaitReplicas(saleId: string, seen: Version, replicas: number): Promise<ReplicasReply | Stopped>
   settle(saleId: string, items: readonly SettleItem[], seen: Version): Promise<SettleReply | Stopped>
   /**
    * Certifies the store for a sale under a new era, by compare-and-set on the era read: voids every epoch,
@@ -402,6 +412,8 @@ export interface StockPort {
     readonly fingerprint: string
     /** `null` when the store forbids asking. */
     readonly durable: boolean | null
+    /** Replicas that are connected; a store that cannot have any says 0. */
+    readonly replicas: number
     /** Setting and value found, where it falls short. */
     readonly faults: readonly string[]
   }>

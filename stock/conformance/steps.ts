@@ -91,6 +91,14 @@ const saleStep = fc.oneof(
     }),
   },
   {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('awaitReplicas' as const),
+      back: fc.nat(12),
+      ahead: fc.nat(9).map((draw) => draw === 0),
+    }),
+  },
+  {
     weight: 2,
     arbitrary: fc.record({
       do: fc.constant('readEvents' as const),
@@ -319,6 +327,8 @@ class Runner {
             this.newest,
           ),
         )
+      case 'awaitReplicas':
+        return sales.awaitReplicas(this.saleId, this.versionNear(one), 0)
       case 'readEvents':
         return sales.readEvents(this.saleId, this.versionNear(one), one.limit)
       case 'trimEvents':

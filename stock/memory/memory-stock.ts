@@ -29,6 +29,7 @@ import {
   type StoreContext,
   versionOf,
 } from '../core/sale-record.ts'
+import { awaitReplicas } from '../core/replicas.ts'
 import { settle } from '../core/settle.ts'
 import type { Order, QuotaRules } from '../core/words.ts'
 import type { FleetStore, SaleSnapshot, SaleStore, StockPort, Stopped } from '../port.ts'
@@ -45,6 +46,8 @@ export interface MemoryStock extends StockPort {
 export function createMemoryStock(world: {
   readonly nowMs: () => number
   readonly fingerprint: () => string
+  /** How many replicas have everything. Default: none. */
+  readonly replicas?: () => number
 }): MemoryStock {
   const context = (): StoreContext => ({ nowMs: world.nowMs(), fingerprint: world.fingerprint() })
   const saleRecords = new Map<string, SaleRecord>()
@@ -52,14 +55,24 @@ export function createMemoryStock(world: {
   return {
     saleRecords,
     fleetRecord,
-    sales: memorySales(saleRecords, context),
+    sales: memorySales(saleRecords, context, world.replicas ?? (() => 0)),
     fleet: memoryFleet(fleetRecord, context),
-    durability: () => Promise.resolve({ fingerprint: world.fingerprint(), durable: true, faults: [] }),
+    durability: () =>
+      Promise.resolve({
+        fingerprint: world.fingerprint(),
+        durable: true,
+        replicas: world.replicas?.() ?? 0,
+        faults: [],
+      }),
     close: () => Promise.resolve(),
   }
 }
 
-function memorySales(records: Map<string, SaleRecord>, context: () => StoreContext): SaleStore {
+function memorySales(
+  records: Map<string, SaleRecord>,
+  context: () => StoreContext,
+  replicaCount: () => number,
+): SaleStore {
   return {
     async create(definition, era) {
       const found = records.get(definition.id)
@@ -81,6 +94,8 @@ function memorySales(records: Map<string, SaleRecord>, context: () => StoreConte
     heartbeat: async (saleId, caller, options, rules) =>
       heartbeat(records.get(saleId), caller, options, rules, context()),
     confirm: async (saleId, caller, items, rules) => confirm(records.get(saleId), caller, items, rules, context()),
+    awaitReplicas: async (saleId, seen, replicas) =>
+      awaitReplicas(records.get(saleId), seen, replicas, replicaCount(), context()),
     settle: async (saleId, items, seen) => settle(records.get(saleId), items, seen, context()),
     async certify(saleId, expectedEra, era, floorSeq) {
       const record = records.get(saleId)

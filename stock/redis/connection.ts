@@ -7,6 +7,7 @@
  */
 import { Redis } from 'ioredis'
 import { StoreError } from '../port.ts'
+import { parseRedisAddress } from './address.ts'
 import { commandName, scriptDefinitions, type ScriptName, type World } from './scripts.ts'
 
 export interface ConnectionOptions {
@@ -35,7 +36,8 @@ function reconnectDelayMs(attempt: number): number {
 }
 
 export async function connect(options: ConnectionOptions): Promise<Connection> {
-  const client = new Redis(options.url, {
+  const address = parseRedisAddress(options.url)
+  const settings = {
     lazyConnect: true,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
@@ -47,7 +49,9 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
     enableAutoPipelining: options.autoPipelining ?? false,
     retryStrategy: reconnectDelayMs,
     scripts: scriptDefinitions(options.world ?? 'redis', options.editScript),
-  })
+  }
+  const client =
+    address.kind === 'server' ? new Redis(address.url, settings) : new Redis({ ...settings, ...address.options })
   // Without a listener ioredis prints every failed reconnect; each failed call is reported where it was made.
   client.on('error', () => {})
   try {

@@ -20,6 +20,7 @@ import type {
 } from '../port.ts'
 import type { Connection, Reply } from './connection.ts'
 import { saleKeys } from './keys.ts'
+import type { ReplicaWitness } from './replica-witness.ts'
 import { fieldsOf, letterOf, listOf, parseBuyer, parseDefinition, parseOrder } from './records.ts'
 import { parseWire, stoppedOf, versionOf, type WireHead } from './wire.ts'
 
@@ -52,7 +53,7 @@ interface WireReply extends WireHead {
 
 const PAGE_COUNT = 1000
 
-export function redisSales(connection: Connection): SaleStore {
+export function redisSales(connection: Connection, witness: ReplicaWitness): SaleStore {
   const readOrders = async (saleId: string, orderIds: readonly string[]): Promise<(Order | null)[]> => {
     if (orderIds.length === 0) return []
     const texts = listOf<string | null>(await connection.call('HMGET', saleKeys(saleId).orders, ...orderIds))
@@ -150,6 +151,7 @@ export function redisSales(connection: Connection): SaleStore {
       )
       return stoppedOf(wire) ?? confirmReply(wire, items)
     },
+    awaitReplicas: (saleId, seen, replicas) => witness.ask(saleId, seen, replicas),
     async settle(saleId, items, seen) {
       const keys = saleKeys(saleId)
       const columns = [

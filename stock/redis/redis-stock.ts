@@ -3,6 +3,7 @@ import type { StockPort } from '../port.ts'
 import { connect, type Connection, type ConnectionOptions } from './connection.ts'
 import { listOf } from './records.ts'
 import { redisFleet } from './redis-fleet.ts'
+import { ReplicaWitness } from './replica-witness.ts'
 import { redisSales } from './redis-sales.ts'
 
 /** What makes an acknowledged write survive a power loss of the Redis machine, apart from its disk. */
@@ -23,18 +24,23 @@ export interface RedisStock extends StockPort {
 
 export async function connectRedisStock(options: ConnectionOptions): Promise<RedisStock> {
   const connection = await connect(options)
+  const witness = new ReplicaWitness(options)
   return {
-    sales: redisSales(connection),
+    sales: redisSales(connection, witness),
     fleet: redisFleet(connection),
     durability: () => readDurability(connection),
     isReady: () => connection.isReady(),
-    close: async () => connection.close(),
+    async close() {
+      connection.close()
+      await witness.close()
+    },
   }
 }
 
 async function readDurability(connection: Connection): Promise<{
   fingerprint: string
   durable: boolean | null
+  replicas: number
   faults: string[]
 }> {
   const server = String(await connection.call('INFO', 'server'))
@@ -55,7 +61,7 @@ async function readDurability(connection: Connection): Promise<{
   } catch {
     durable = null
   }
-  return { fingerprint, durable, faults }
+  return { fingerprint, durable, replicas: Number(infoField(replication, 'connected_slaves')), faults }
 }
 
 async function settingFault(connection: Connection, setting: string, wanted: string): Promise<string[]> {

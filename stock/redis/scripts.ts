@@ -13,6 +13,7 @@ const KEY_COUNTS = {
   heartbeat: 3,
   confirm: 5,
   settle: 4,
+  witness: 1,
   'read-events': 2,
   'trim-events': 2,
   'certify-sale': 3,

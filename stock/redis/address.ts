@@ -1,0 +1,45 @@
+/**
+ * Where Redis is: `redis://…` and `rediss://…` as ioredis reads them, or a group that Sentinels watch, as
+ * `redis+sentinel://[user:password@]host:port,host:port/NAME`. The password is that of the data servers.
+ */
+const SENTINEL = /^redis\+sentinel:\/\/(?:([^@/]*)@)?([^/@]+)\/([^/]+)$/
+const SENTINEL_PORT = 26_379
+/** How often the Sentinels are asked again while none names a master that answers. */
+const ASK_AGAIN_MS = 100
+
+export interface SentinelOptions {
+  readonly sentinels: { readonly host: string; readonly port: number }[]
+  readonly name: string
+  readonly failoverDetector: boolean
+  readonly sentinelRetryStrategy: () => number
+  readonly username?: string
+  readonly password?: string
+}
+
+export type RedisAddress =
+  { readonly kind: 'server'; readonly url: string } | { readonly kind: 'sentinels'; readonly options: SentinelOptions }
+
+export function parseRedisAddress(url: string): RedisAddress {
+  if (!url.startsWith('redis+sentinel:')) return { kind: 'server', url }
+  const [, credentials = '', hosts = '', name = ''] = SENTINEL.exec(url) ?? []
+  if (name === '') throw new Error('an address of Sentinels has the form redis+sentinel://host:port,host:port/NAME')
+  const [username = '', password = ''] = credentials.split(':', 2).map(decodeURIComponent)
+  return {
+    kind: 'sentinels',
+    options: {
+      sentinels: hosts.split(',').map(parseHost),
+      name,
+      // Whoever was master before a failover may go on answering: leave it as soon as the Sentinels say so.
+      failoverDetector: true,
+      sentinelRetryStrategy: () => ASK_AGAIN_MS,
+      ...(username === '' ? {} : { username }),
+      ...(password === '' ? {} : { password }),
+    },
+  }
+}
+
+function parseHost(text: string): { host: string; port: number } {
+  const at = text.lastIndexOf(':')
+  if (at === -1) return { host: text, port: SENTINEL_PORT }
+  return { host: text.slice(0, at), port: Number(text.slice(at + 1)) }
+}
