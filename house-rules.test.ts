@@ -84,7 +84,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config',
     'runtime',
     'npm:commander',
-    'npm:cli-table3',
     'npm:picocolors',
   ],
   loadbalancer: ['loadbalancer', 'runtime', 'stock/core'],

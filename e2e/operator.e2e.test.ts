@@ -4,7 +4,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buyOnce, request, Rush, type Attempt, type Purchase } from './client.ts'
-import { Cluster, saleText, type FleetNode } from './cluster.ts'
+import { Cluster, runProgram, saleText, type FleetNode } from './cluster.ts'
 import { HEALTHY, judge, say, wishOf, type Buyer } from './rush.ts'
 import { pause, until } from './wait.ts'
 
@@ -258,6 +258,30 @@ describe('logs', () => {
     const all = await cluster.read<{ items: { process: string }[] }>('logs', '--limit', '2000')
     expect(new Set(all.items.map(({ process }) => process)).size).toBeGreaterThan(4)
     expect(JSON.stringify((await cluster.farebox('logs', 'n11')).json)).toContain('did you mean n1?')
+  })
+})
+
+describe('the command line', () => {
+  const farebox = join(import.meta.dirname, '..', 'bin', 'farebox')
+
+  it('ends in silence when nobody reads what it says', async () => {
+    const pipe = `'${farebox}' status --dir '${cluster.dir}' | head -c 0; echo "exit \${PIPESTATUS[0]}"`
+    const { stdout, stderr } = await runProgram('bash', ['-c', pipe])
+    expect([stdout.trim(), stderr]).toEqual(['exit 0', ''])
+  })
+
+  it('says how the machine is, and that all is well', async () => {
+    const doctor = await cluster.farebox('doctor')
+    const { items } = doctor.json as { items: { what: string; found: string; verdict: string }[] }
+    const of = (what: string) => items.find((item) => item.what === what)
+    expect(of('redis-server')).toMatchObject({ verdict: 'ok', found: expect.stringMatching(/^\d+\./) as unknown })
+    expect(of('nginx')?.verdict).toBe('ok')
+    expect(of("clock against Redis's")?.verdict).toBe('ok')
+    expect((await cluster.farebox('status')).code).toBe(0)
+  })
+
+  it('hints at the sale that was meant', async () => {
+    expect(JSON.stringify((await cluster.farebox('sale', 'show', 'ruhs')).json)).toContain('did you mean rush?')
   })
 })
 

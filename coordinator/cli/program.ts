@@ -1,9 +1,12 @@
 /** The program `farebox`: one file per command, each of which registers itself. */
 import { Command, CommanderError } from 'commander'
 import { registerAudit } from './audit.ts'
+import { registerCompletion } from './completion.ts'
 import { registerConfig } from './config.ts'
+import { registerDoctor } from './doctor.ts'
 import { registerDown } from './down.ts'
 import { registerEvents } from './events.ts'
+import { examplesText } from './examples.ts'
 import { EXIT, type ExitCode, type RegisterCommand } from './frame.ts'
 import { registerLogs } from './logs.ts'
 import { registerNode } from './node.ts'
@@ -18,6 +21,7 @@ import { registerSaleChanges } from './sale-change.ts'
 import { registerSaleCreate } from './sale-create.ts'
 import { registerSaleReads } from './sale-read.ts'
 import { registerStatus } from './status.ts'
+import { terminalWidth } from './table.ts'
 import { registerTicket } from './ticket.ts'
 import { registerToken } from './token.ts'
 import { registerUp } from './up.ts'
@@ -27,6 +31,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerUp,
   registerDown,
   registerStatus,
+  registerDoctor,
   registerSaleCreate,
   registerSaleReads,
   registerSaleChanges,
@@ -42,9 +47,19 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerLogs,
   registerToken,
   registerConfig,
+  registerCompletion,
   registerRun,
   registerVersion,
 ]
+
+const HELP_WIDTH_MAX = 100
+
+/** The table of commands on a program that runs none of them: for completion and tests. */
+export function withCommands(program: Command): Command {
+  const output = createOutput(program, processTerminal)
+  for (const register of COMMANDS) register(output)
+  return program
+}
 
 /** Runs one command line (without the program's name) and returns its exit code. */
 export async function runCli(argv: readonly string[], terminal: Terminal = processTerminal): Promise<ExitCode> {
@@ -71,15 +86,16 @@ export async function runCli(argv: readonly string[], terminal: Terminal = proce
 }
 
 /** For every command: errors are ours to tell, and help shows the options that all share. */
-function prepare(command: Command, terminal: Terminal, json: boolean): void {
+function prepare(command: Command, terminal: Terminal, json: boolean, path: readonly string[] = []): void {
   command
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, helpWidth: Math.min(terminalWidth(), HELP_WIDTH_MAX) })
+    .addHelpText('after', examplesText(path.join(' ')))
     .showSuggestionAfterError(true)
     .configureOutput({
       writeOut: (text) => terminal.stdout(text),
       // With --json the one document on stdout tells it.
       writeErr: (text) => (json ? undefined : terminal.stderr(text)),
     })
-  for (const child of command.commands) prepare(child, terminal, json)
+  for (const child of command.commands) prepare(child, terminal, json, [...path, child.name()])
 }

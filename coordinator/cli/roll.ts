@@ -29,6 +29,7 @@ export const registerRoll: RegisterCommand = (cli) => {
     .action(
       cli.action(async (common, options: { fresh?: boolean }) => {
         const dir = resolve(common.dir)
+        if (readCluster(dir) === null) throw noCluster(dir)
         const lock = takeLock(join(dir, 'roll.lock'))
         if (!('release' in lock)) {
           const message = `a roll is under way (pid ${lock.heldBy.pid}): wait for it, or end it and call roll again`
@@ -74,10 +75,7 @@ async function roll(cli: Cli, common: CommonOptions, isFresh: boolean): Promise<
 
 function recordOf(cli: Cli, dir: string, isFresh: boolean): RollRecord {
   const file = readCluster(dir)
-  if (file === null) {
-    const message = `there is no cluster of this machine in ${dir}: roll where "farebox up" has started it`
-    throw new CliError(EXIT.noCluster, 'no_cluster', message)
-  }
+  if (file === null) throw noCluster(dir)
   const text = isFresh ? null : readIfThere(recordPath(dir))
   if (text !== null) {
     const record = JSON.parse(text) as RollRecord
@@ -89,6 +87,11 @@ function recordOf(cli: Cli, dir: string, isFresh: boolean): RollRecord {
   const record: RollRecord = { startedAt, nodes }
   writeAtomically(recordPath(dir), `${JSON.stringify(record)}\n`)
   return record
+}
+
+function noCluster(dir: string): CliError {
+  const message = `there is no cluster of this machine in ${dir}: roll where "farebox up" has started it`
+  return new CliError(EXIT.noCluster, 'no_cluster', message)
 }
 
 function recordPath(dir: string): string {

@@ -3,13 +3,13 @@ import { status, type StatusView } from '../operations/status.ts'
 import { clusterStatus } from '../supervise/cluster.ts'
 import { readCluster } from '../supervise/cluster-file.ts'
 import { ask } from './cluster.ts'
-import type { RegisterCommand } from './frame.ts'
+import { EXIT, type RegisterCommand } from './frame.ts'
 import { table } from './table.ts'
 
 export const registerStatus: RegisterCommand = (cli) => {
   cli.program
     .command('status')
-    .description('what runs and its health; what is missing where a sale does not sell')
+    .description('what runs and its health, what is missing where a sale does not sell; exit 1 when something is wrong')
     .action(
       cli.action(async (common) => {
         const view = await ask<StatusView>(common, { method: 'GET', path: '/admin/status' }, (world) =>
@@ -19,7 +19,7 @@ export const registerStatus: RegisterCommand = (cli) => {
         const dead = processes.filter(({ alive }) => !alive).map(({ name }) => `process ${name} does not run`)
         const problems = [...view.problems, ...dead]
         const whole = { ...view, problems, ok: problems.length === 0, processes }
-        return { json: whole, text: textOf(whole) }
+        return { json: whole, text: textOf(whole), exitCode: whole.ok ? EXIT.done : EXIT.refused }
       }),
     )
 }

@@ -6,6 +6,7 @@ import type { ChangeReply, SaleSnapshot, StateChange } from '../../stock/port.ts
 import { OperationError } from '../../runtime/operation-error.ts'
 import { noSuchSale } from './failure.ts'
 import { whoHasNotHeard } from './heard.ts'
+import { nearName } from './near-name.ts'
 import { saleView, type SaleView } from './views.ts'
 import type { World } from './world.ts'
 
@@ -20,8 +21,9 @@ export interface ChangeResult {
 
 export async function readSale(world: World, saleId: string): Promise<SaleSnapshot> {
   const snapshot = await world.port.sales.read(saleId, world.rules)
-  if (snapshot === null) throw noSuchSale(saleId)
-  return snapshot
+  if (snapshot !== null) return snapshot
+  const { saleIds } = await world.port.fleet.read()
+  throw noSuchSale(saleId, nearName(saleId, saleIds))
 }
 
 export async function listSales(world: World): Promise<{ readonly items: readonly SaleView[] }> {

@@ -185,6 +185,7 @@ function coordinatorArguments(dir: string, { id, adminUrl }: CoordinatorRecord):
 
 /** Adds a node with the next free id, starts it and waits until it is ready. The coordinator brings it into nginx. */
 export async function addNode(root: string, dir: string, weight: number): Promise<NodeRecord> {
+  if (readCluster(dir) === null) fail(dir)
   const [port = 0, adminPort = 0] = await choosePorts([null, null])
   const file = await changeCluster(dir, (now) => {
     const highest = Math.max(0, ...now.nodes.map(({ id }) => Number(id.slice(1))).filter(Number.isSafeInteger))
