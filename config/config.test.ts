@@ -125,6 +125,8 @@ describe('loadConfig', () => {
     ['ledger: { url: "mysql://x" }', 'ledger.url'],
     ['latePayment: maybe', 'latePayment'],
     ['demo: { signIn: 2 }', 'demo.signIn'],
+    ['payment: { sandbox: { secret: short } }', 'payment.sandbox.secret'],
+    ['payment: { sandbox: { secretFile: /nowhere/at/all } }', 'payment.sandbox.secretFile'],
     ['orders: { processes: 2 }', 'orders.processes'],
     ['orders: { processes: 2 }\nledger: { url: "pglite:///x" }', 'orders.processes'],
   ])('refuses %s', (text, path) => {
@@ -221,11 +223,11 @@ describe('the example file', () => {
   })
 
   it('names every option, the commented ones too, and loads with those', () => {
-    const uncommented = text.replaceAll(/^( *)# ([a-z][A-Za-z]*: \S+)$/gm, '$1$2').replace(/.*secretFile.*/, '')
+    const uncommented = text.replaceAll(/^( *)# ([a-z][A-Za-z]*: \S+)$/gm, '$1$2').replaceAll(/.*secretFile.*/g, '')
     const result = loadConfig({ file: write(uncommented) })
     if (!result.ok) throw new Error(describeFaults(result.faults))
     const missing = OPTION_PATHS.filter((option) => result.value.sources[option] === 'default')
-    expect(missing).toEqual(['identity.secretFile'])
+    expect(missing).toEqual(['identity.secretFile', 'payment.sandbox.secretFile'])
     expect(text).toContain('# secretFile:')
   })
 })

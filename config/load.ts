@@ -61,7 +61,7 @@ export function loadConfig(input: ConfigInput): Checked<LoadedConfig> {
   collectFlags(input.flags ?? {}, found, faults)
   for (const [path, { value, source }] of found) if (source !== 'default') checkValue(path, value, faults)
 
-  if (faults.length === 0) readSecretFile(found, faults)
+  if (faults.length === 0) readSecretFiles(found, faults)
   const publicKeyPems = faults.length === 0 ? readPublicKeys(found, faults) : []
   if (faults.length === 0) crossCheck(found, faults)
   if (faults.length > 0) return { ok: false, faults }
@@ -88,9 +88,9 @@ export function showConfig(
   loaded: LoadedConfig,
 ): readonly { readonly path: OptionPath; readonly value: unknown; readonly source: Source }[] {
   return OPTION_PATHS.map((path) => {
-    const [group = '', name] = path.split('.')
+    const { group, name } = placeOf(path)
     const member = (loaded.config as unknown as Record<string, unknown>)[group]
-    const value = name === undefined ? member : (member as Record<string, unknown>)[name]
+    const value = name === null ? member : (member as Record<string, unknown>)[name]
     return { path, value: maskValue(path, value), source: loaded.sources[path] }
   })
 }
@@ -191,16 +191,24 @@ function checkValue(path: OptionPath, value: unknown, faults: Fault[]): void {
   faults.push({ path, value: maskValue(path, value), message })
 }
 
-function readSecretFile(found: Map<OptionPath, Found>, faults: Fault[]): void {
-  const file = valueOf(found, 'identity.secretFile') as string | null
-  if (file === null) return
-  if (valueOf(found, 'identity.secret') !== null) {
-    faults.push({ path: 'identity.secretFile', value: file, message: 'give it or identity.secret, not both' })
-    return
+/** Secrets that may lie in a file instead. */
+const SECRET_FILES = [
+  { path: 'identity.secret', filePath: 'identity.secretFile' },
+  { path: 'payment.sandbox.secret', filePath: 'payment.sandbox.secretFile' },
+] as const
+
+function readSecretFiles(found: Map<OptionPath, Found>, faults: Fault[]): void {
+  for (const { path, filePath } of SECRET_FILES) {
+    const file = valueOf(found, filePath) as string | null
+    if (file === null) continue
+    if (valueOf(found, path) !== null) {
+      faults.push({ path: filePath, value: file, message: `give it or ${path}, not both` })
+      continue
+    }
+    const text = readText(filePath, file, faults)
+    const source = found.get(filePath)?.source ?? 'file'
+    if (text !== null) found.set(path, { value: text.replace(/\r?\n$/, ''), source })
   }
-  const text = readText('identity.secretFile', file, faults)
-  const source = found.get('identity.secretFile')?.source ?? 'file'
-  if (text !== null) found.set('identity.secret', { value: text.replace(/\r?\n$/, ''), source })
 }
 
 function readPublicKeys(found: Map<OptionPath, Found>, faults: Fault[]): string[] {
@@ -245,9 +253,15 @@ function crossCheck(found: Map<OptionPath, Found>, faults: Fault[]): void {
     const message = 'identity.mode token needs identity.secret, identity.secretFile or identity.publicKeys'
     faults.push({ path: 'identity.secret', value: undefined, message })
   }
-  if (secret !== null && Buffer.byteLength(secret) < MIN_SECRET_BYTES) {
-    const message = `has ${Buffer.byteLength(secret)} bytes; allowed are at least ${MIN_SECRET_BYTES}`
-    faults.push({ path: 'identity.secret', value: MASK, message })
+  for (const { path } of SECRET_FILES) {
+    const text = valueOf(found, path) as string | null
+    if (text === null || Buffer.byteLength(text) >= MIN_SECRET_BYTES) continue
+    const message = `has ${Buffer.byteLength(text)} bytes; allowed are at least ${MIN_SECRET_BYTES}`
+    faults.push({ path, value: MASK, message })
+  }
+  if (valueOf(found, 'demo.signIn') === true && secret === null) {
+    const message = 'needs identity.secret: with public keys alone no token can be made here'
+    faults.push({ path: 'demo.signIn', value: true, message })
   }
   const deadAfterMs = valueOf(found, 'deadAfterMs') as number
   const heartbeatMs = valueOf(found, 'heartbeatMs') as number
@@ -268,11 +282,17 @@ function valueOf(found: Map<OptionPath, Found>, path: OptionPath): unknown {
   return found.get(path)?.value
 }
 
+/** `payment.sandbox.secret` is member `sandbox.secret` of group `payment`. */
+function placeOf(path: string): { readonly group: string; readonly name: string | null } {
+  const dot = path.indexOf('.')
+  return dot < 0 ? { group: path, name: null } : { group: path.slice(0, dot), name: path.slice(dot + 1) }
+}
+
 function nest(found: Map<OptionPath, Found>): Config {
   const config: Record<string, unknown> = {}
   for (const [path, { value }] of found) {
-    const [group = '', name] = path.split('.')
-    if (name === undefined) config[group] = value
+    const { group, name } = placeOf(path)
+    if (name === null) config[group] = value
     else config[group] = { ...(config[group] as object | undefined), [name]: value }
   }
   return config as Config

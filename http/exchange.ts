@@ -129,7 +129,7 @@ export class Exchange implements Timed {
 
   /** For the server: nobody answered in time. */
   expire(): void {
-    if (this.#bodyBytes > this.#host.maxBodyBytes) this.problem('too_large', null, undefined, true)
+    if (this.#bodyBytes > this.#maxBodyBytes) this.problem('too_large', null, undefined, true)
     else if (!this.#bodyDone) this.problem('malformed', 'the body did not arrive in time', undefined, true)
     else this.problem(this.route.lateCode ?? 'busy', 'no answer within the deadline')
   }
@@ -144,8 +144,12 @@ export class Exchange implements Timed {
     this.body = null
   }
 
+  get #maxBodyBytes(): number {
+    return this.route.maxBodyBytes ?? this.#host.maxBodyBytes
+  }
+
   #take(chunk: ArrayBuffer, isLast: boolean): void {
-    const over = this.#bodyBytes - this.#host.maxBodyBytes
+    const over = this.#bodyBytes - this.#maxBodyBytes
     if (over > 0) {
       // Read to the end and throw away: closing on a client that still sends would lose it the answer.
       this.#chunks = null

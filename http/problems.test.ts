@@ -13,14 +13,14 @@ function seconds(retryAfterMs: number): number | null {
 describe('problems', () => {
   it('have the statuses of the contract', () => {
     const contract: Readonly<Record<number, string>> = {
-      400: 'malformed bad_key',
+      400: 'malformed bad_key bad_signature stale_timestamp',
       401: 'unauthenticated',
       403: 'blocked',
-      404: 'not_found no_such_sale no_such_fare no_such_order',
+      404: 'not_found no_such_sale no_such_fare no_such_order no_such_payment',
       405: 'method_not_allowed',
       409: 'not_open paused closed sold_out all_held not_enough limit_reached not_picked not_held already_paid not_paid',
       413: 'too_large',
-      422: 'key_reused bad_quantity',
+      422: 'key_reused bad_quantity wrong_amount',
       429: 'rate_limited',
       431: 'headers_too_large',
       500: 'internal',

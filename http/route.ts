@@ -12,6 +12,8 @@ export interface Route {
   readonly query?: readonly string[]
   /** `bounded`: the handler runs when the whole body is there. `none`: at once; a body is thrown away. */
   readonly body: 'none' | 'bounded'
+  /** Longest body in bytes. Default: the server's. */
+  readonly maxBodyBytes?: number
   /** From the first byte of the request's headers being read to an answer by the wrapper. Default: the server's. */
   readonly deadlineMs?: number
   /** What is answered when the handler let the deadline pass. Default `busy`. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -20,22 +20,28 @@ function written(text: string | null, environment: NodeJS.ProcessEnv = {}): unkn
 
 describe('the cluster’s configuration', () => {
   it('adds where Redis is and a secret of its own, which stays the same', () => {
-    const secretFile = clusterPaths(dir).secret
+    const { secret: secretFile, sandboxSecret } = clusterPaths(dir)
     const ledger = { url: `pglite://${join(dir, 'ledger')}` }
-    expect(written(null)).toEqual({ redis: { url: 'redis://127.0.0.1:1' }, ledger, identity: { secretFile } })
+    const payment = { sandbox: { secretFile: sandboxSecret } }
+    expect(written(null)).toEqual({ redis: { url: 'redis://127.0.0.1:1' }, ledger, identity: { secretFile }, payment })
+    expect(statSync(sandboxSecret).mode & 0o777).toBe(0o600)
     const secret = readFileSync(secretFile, 'utf8')
     expect(written('ack: redis\nredis: { commandTimeoutMs: 300 }\n')).toEqual({
       ack: 'redis',
       redis: { commandTimeoutMs: 300, url: 'redis://127.0.0.1:1' },
       ledger,
       identity: { secretFile },
+      payment,
     })
     expect(readFileSync(secretFile, 'utf8')).toBe(secret)
   })
 
   it('keeps the operator’s Redis, ledger and identity, from file or environment', () => {
-    const text = 'redis: { url: "redis://r:1" }\nledger: { url: "postgres://p/f" }\nidentity: { secretFile: /s }\n'
+    const lines = ['redis: { url: "redis://r:1" }', 'ledger: { url: "postgres://p/f" }', 'identity: { secretFile: /s }']
+    const payment = { sandbox: { secretFile: '/p', delayMs: 5 } }
+    const text = [...lines, 'payment: { sandbox: { secretFile: /p, delayMs: 5 } }', ''].join('\n')
     expect(written(text)).toEqual({
+      payment,
       redis: { url: 'redis://r:1' },
       ledger: { url: 'postgres://p/f' },
       identity: { secretFile: '/s' },
@@ -44,6 +50,7 @@ describe('the cluster’s configuration', () => {
       FAREBOX_REDIS_URL: 'redis://e:2',
       FAREBOX_LEDGER_URL: 'postgres://e/f',
       FAREBOX_IDENTITY_SECRET: 'x'.repeat(32),
+      FAREBOX_PAYMENT_SANDBOX_SECRET: 'x'.repeat(32),
     }
     const ledger = { url: 'postgres://e/f' }
     expect(written(null, environment)).toEqual({ redis: { url: 'redis://e:2' }, ledger })

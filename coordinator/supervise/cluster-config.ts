@@ -18,6 +18,7 @@ export interface ClusterPaths {
   readonly config: string
   readonly secret: string
   readonly adminToken: string
+  readonly sandboxSecret: string
 }
 
 export function clusterPaths(dir: string): ClusterPaths {
@@ -25,6 +26,7 @@ export function clusterPaths(dir: string): ClusterPaths {
     config: join(dir, 'config.yaml'),
     secret: join(dir, 'identity.secret'),
     adminToken: join(dir, 'admin.token'),
+    sandboxSecret: join(dir, 'payment-sandbox.secret'),
   }
 }
 
@@ -39,6 +41,7 @@ export interface OperatorConfig {
   readonly ledgerUrl: string | null
   readonly ordersProcesses: number
   readonly hasIdentity: boolean
+  readonly hasSandboxSecret: boolean
 }
 
 export function readOperatorConfig(path: string | null, environment: NodeJS.ProcessEnv): OperatorConfig {
@@ -49,12 +52,15 @@ export function readOperatorConfig(path: string | null, environment: NodeJS.Proc
   const identity = group(tree, 'identity')
   const hasIdentity = ['secret', 'secretFile', 'publicKeys'].some((name) => identity[name] !== undefined)
   const named = ['SECRET', 'SECRET_FILE', 'PUBLIC_KEYS'].some((name) => environment[`FAREBOX_IDENTITY_${name}`])
+  const sandbox = group(group(tree, 'payment'), 'sandbox')
+  const sandboxNamed = ['SECRET', 'SECRET_FILE'].some((name) => environment[`FAREBOX_PAYMENT_SANDBOX_${name}`])
   return {
     tree,
     redisUrl: typeof redis === 'string' ? redis : null,
     ledgerUrl: typeof ledger === 'string' ? ledger : null,
     ordersProcesses: Number.isSafeInteger(processes) ? processes : 1,
     hasIdentity: hasIdentity || named,
+    hasSandboxSecret: ['secret', 'secretFile'].some((name) => sandbox[name] !== undefined) || sandboxNamed,
   }
 }
 
@@ -71,10 +77,10 @@ export function checkOperatorConfig(path: string | null, environment: NodeJS.Pro
   throw new ClusterFailure('bad_config', `${path ?? 'environment'}: ${describeFaults(faults)}`, { faults })
 }
 
-/** Writes the cluster's configuration and, where they are missing, the buyers' secret and the operator's token. */
+/** Writes the cluster's configuration and, where they are missing, the secrets and the operator's token. */
 export function writeClusterConfig(dir: string, operator: OperatorConfig, redisUrl: string): void {
   mkdirSync(dir, { recursive: true })
-  const { config, secret, adminToken } = clusterPaths(dir)
+  const { config, secret, adminToken, sandboxSecret } = clusterPaths(dir)
   ensureSecret(adminToken)
   const tree: Tree = {
     ...operator.tree,
@@ -84,6 +90,11 @@ export function writeClusterConfig(dir: string, operator: OperatorConfig, redisU
   if (!operator.hasIdentity) {
     ensureSecret(secret)
     tree['identity'] = { ...group(operator.tree, 'identity'), secretFile: secret }
+  }
+  if (!operator.hasSandboxSecret) {
+    ensureSecret(sandboxSecret)
+    const payment = group(operator.tree, 'payment')
+    tree['payment'] = { ...payment, sandbox: { ...group(payment, 'sandbox'), secretFile: sandboxSecret } }
   }
   const head = '# Written by "farebox up" from --config. Changes made here are lost with the next up.\n'
   // The operator's file may hold the secret itself.

@@ -30,8 +30,8 @@ export interface CashierParts {
   readonly books: PaymentLedger
   /** By name; the first is the one that new payments go to. */
   readonly providers: readonly PaymentProvider[]
-  /** An order, its row made sure of where the ledger has not heard of it yet. */
-  readonly findOrder: (orderId: string) => Promise<LedgerOrder | null>
+  /** An order, its row made sure of where the ledger has not heard of it yet; `recovering`: ask again. */
+  readonly findOrder: (orderId: string) => Promise<LedgerOrder | 'recovering' | null>
   /** The store's clock for a sale, as last heard; null when it is not known. */
   readonly storeNowMs: (saleId: string) => number | null
   /** Tells the store fates that were just committed. What fails is left to the reconciler. */
@@ -44,7 +44,8 @@ export interface CashierParts {
 }
 
 export type StartedPayment =
-  { readonly outcome: 'started'; readonly redirectUrl: string } | { readonly outcome: 'no_such_order' | 'not_held' }
+  | { readonly outcome: 'started'; readonly redirectUrl: string }
+  | { readonly outcome: 'no_such_order' | 'not_held' | 'recovering' }
 
 export type WebhookResult =
   | EventResult
@@ -71,6 +72,7 @@ export class Cashier {
   async startPayment(orderId: string, buyer: string): Promise<StartedPayment> {
     const { books, findOrder, providers, clock } = this.#parts
     const order = await findOrder(orderId)
+    if (order === 'recovering') return { outcome: 'recovering' }
     if (order === null || order.buyer !== buyer) return { outcome: 'no_such_order' }
     if (order.state !== 'held' || this.#hasLapsed(order)) return { outcome: 'not_held' }
     const known = await books.payment(orderId)
@@ -120,8 +122,7 @@ export class Cashier {
 
   /** The operator's refund: the tickets return, the money goes back. */
   async refund(orderId: string): Promise<RefundOrderResult> {
-    const { books, findOrder } = this.#parts
-    if ((await findOrder(orderId)) === null) return { outcome: 'no_such_order' }
+    const { books } = this.#parts
     const result = await books.refundOrder(orderId, this.#context())
     if (result.outcome === 'refunding') await this.#settle([result.order])
     return result
