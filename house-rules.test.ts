@@ -52,6 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'runtime',
   ],
   'coordinator/plan': ['coordinator/plan', 'stock/core', 'stock/port', 'runtime/assert'],
+  'coordinator/rehearse': ['coordinator/rehearse', 'coordinator/plan', 'node/quota', 'stock/core', 'runtime'],
   'coordinator/operations': ['coordinator/operations', 'coordinator/plan', 'stock', 'config', 'runtime'],
   'coordinator/daemon': [
     'coordinator/daemon',
@@ -116,6 +117,7 @@ const PURE = [
   'stock/core',
   'node/quota',
   'coordinator/plan',
+  'coordinator/rehearse',
   'loadbalancer/render',
   'node/live/outbox',
   'node/live/followed-orders',

@@ -161,3 +161,33 @@ describe('doctor', () => {
     ).toEqual(Array(4).fill('unknown'))
   })
 })
+
+describe('plan', () => {
+  const asked = ['plan', '--stock', '10000', '--nodes', '100', '--kill', '5', '--seeds', '5', '--dir', '/nonexistent']
+
+  it('computes, tries, and shows both with their difference', async () => {
+    const said = await farebox(...asked, '--buffer', '5', '--json')
+    const result = JSON.parse(said.stdout) as {
+      covers: boolean
+      advice: { covering: number }
+      computed: { delayMs: number }
+      simulated: { delayMs: number; seeds: number }
+      difference: { delayMs: number }
+    }
+    expect(said.exitCode).toBe(0)
+    expect([result.covers, result.advice.covering, result.simulated.seeds]).toEqual([false, 6, 5])
+    expect(result.difference.delayMs).toBeCloseTo(result.computed.delayMs - result.simulated.delayMs)
+    expect((await farebox(...asked, '--buffer', '6')).stdout).toMatch(
+      /6 make the quotas of 95 nodes .*; 6 tickets do$/m,
+    )
+  })
+
+  it.each([
+    ['--kill', '100'],
+    ['--buffer', '0'],
+    ['--rate', 'fast'],
+    ['--at', '10001'],
+  ])('refuses %s %s', async (option, value) => {
+    expect((await farebox(...asked, option, value)).exitCode).toBe(2)
+  })
+})

@@ -13,6 +13,7 @@ import { registerNode } from './node.ts'
 import { registerNodes } from './nodes.ts'
 import { registerOrder } from './order.ts'
 import { createOutput, processTerminal, type Terminal } from './output.ts'
+import { registerPlan } from './plan.ts'
 import { registerQuota } from './quota.ts'
 import { registerRebalance } from './rebalance.ts'
 import { registerRoll } from './roll.ts'
@@ -43,6 +44,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerAudit,
   registerOrder,
   registerTicket,
+  registerPlan,
   registerEvents,
   registerLogs,
   registerToken,
