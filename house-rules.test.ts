@@ -100,6 +100,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'http',
     'npm:tinybench',
   ],
+  web: ['web'],
   e2e: [
     'e2e',
     'runtime',

@@ -4,6 +4,7 @@ import { maskValue, type LoadedConfig } from '../config/load.ts'
 import { ensureAdminTokens } from '../http/admin-token.ts'
 import { startAdminServer } from '../http/admin-server.ts'
 import { Identifier } from '../http/identity.ts'
+import { openApiRoute } from '../http/openapi-route.ts'
 import { HttpServer } from '../http/server.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { LifeCycle } from '../runtime/life-cycle.ts'
@@ -74,7 +75,7 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
       allowedOrigins: config.http.allowedOrigins,
       onStockLawBroken: (error) => lifeCycle.fail(error),
     },
-    [...orderRoutes({ reader, identifier: identifierOf(loaded), shownNowMs })],
+    [...orderRoutes({ reader, identifier: identifierOf(loaded), shownNowMs }), openApiRoute()],
   )
   metrics.counterFrom('farebox_http_requests_total', 'Requests of buyers.', () => server.counters.requests)
   const { operator: token, viewer: viewerToken } = await ensureAdminTokens(directory)

@@ -27,12 +27,13 @@ const PACKAGES = {
   wrk: 'wrk',
   hey: 'hey',
   ab: 'apache2-utils',
+  chromium: 'chromium',
 }
 
 const SERVERS = ['redis-server', 'nginx']
 const NEEDED = {
   up: SERVERS,
-  test: [...SERVERS, 'wrk', 'hey', 'ab'],
+  test: [...SERVERS, 'wrk', 'hey', 'ab', 'chromium'],
   bench: [...SERVERS, 'wrk'],
 }
 

@@ -27,6 +27,7 @@ const COMMANDS = {
       [bin('prettier'), ['--check', '--log-level', 'warn', '.']],
       [bin('tsc'), ['-p', 'tsconfig.json', '--noEmit']],
       [bin('tsc'), ['-p', join('bench', 'k6', 'tsconfig.json')]],
+      [bin('tsc'), ['-p', join('web', 'tsconfig.json')]],
       [bin('vitest'), ['run', ...args]],
     ]
     for (const [program, stepArgs] of steps) {
