@@ -141,6 +141,8 @@ describe('refusals', () => {
 
 async function soldOut(): Promise<Rush> {
   const rushing = await start({ tickets: 3, desks: 2 })
+  // Orders that are made right after the opening are told once all nodes have heard of it.
+  await vi.advanceTimersByTimeAsync(930)
   const [one] = rushing.desks
   if (one === undefined) throw new Error('no desk')
   const answers = ['ann', 'bob', 'eve'].map((buyer) => rushing.buy(one, { buyer, key: 'k' }))
@@ -185,6 +187,95 @@ describe('winners whose events were trimmed', () => {
     expect(await answersOf(rushing, follower)).toEqual(TRUTH)
     expect(follower.quota.winners.reading).toBe(reading)
   })
+})
+
+async function comesBack(rushing: Rush): Promise<void> {
+  const order = ordersOf(rushing.stock).find(({ state }) => state === 'held')
+  if (order === undefined) throw new Error('nothing is held')
+  const item = { orderId: order.id, fate: { state: 'released', reason: 'expired' } as const, atMs: Date.now() }
+  await rushing.stock.sales.settle(SALE, [item], { era: 0, seq: 0 })
+}
+
+describe('a ticket that came back', () => {
+  it('is told of only when no node will say all_held to a repeat of the request that won it', async () => {
+    const rushing = await start({ tickets: 1, desks: 3 })
+    const [one, two, three] = rushing.desks
+    if (one === undefined || two === undefined || three === undefined) throw new Error('no desks')
+    await settled(rushing.buy(one, { buyer: 'ann', key: 'a' }))
+    await vi.advanceTimersByTimeAsync(500)
+    expect(await rushing.buy(one, { buyer: 'bob', key: 'b' })).toMatchObject({ by: 'memory', refusal: 'all_held' })
+    await comesBack(rushing)
+    void two.heartbeat()
+    await vi.advanceTimersByTimeAsync(20)
+    const returnedMs = Date.now()
+    expect(codeOf(await settled(rushing.buy(two, { buyer: 'bob', key: 'b' })))).toBe('held')
+    const repeats = await settled(
+      Promise.all([one, three].map((desk) => rushing.buy(desk, { buyer: 'bob', key: 'b' }))),
+    )
+    expect(repeats.map(codeOf)).toEqual(['replayed', 'replayed'])
+    expect(Date.now() - returnedMs).toBeLessThan(400)
+  })
+
+  it('is told of when a node that hangs can remember no longer', async () => {
+    const rushing = await start({ tickets: 1, desks: 2, settings: { buyDeadlineMs: 3000 } })
+    const [one, two] = rushing.desks
+    if (one === undefined || two === undefined) throw new Error('no desks')
+    await settled(rushing.buy(one, { buyer: 'ann', key: 'a' }))
+    await vi.advanceTimersByTimeAsync(500)
+    vi.spyOn(one, 'heartbeat').mockResolvedValue()
+    await comesBack(rushing)
+    const returnedMs = Date.now()
+    void two.heartbeat()
+    await vi.advanceTimersByTimeAsync(20)
+    expect(codeOf(await settled(rushing.buy(two, { buyer: 'bob', key: 'b' })))).toBe('held')
+    const waitedMs = Date.now() - returnedMs
+    expect(waitedMs).toBeGreaterThan(900)
+    expect(waitedMs).toBeLessThan(1100)
+    expect(codeOf(await settled(rushing.buy(one, { buyer: 'bob', key: 'b' })))).toBe('replayed')
+  })
+
+  it('costs nothing where tickets were left, and nothing once all have heard', async () => {
+    const rushing = await start({ tickets: 10, desks: 2 })
+    const [one, two] = rushing.desks
+    if (one === undefined || two === undefined) throw new Error('no desks')
+    const quickly = async (desk: SaleDesk, buyer: string): Promise<void> => {
+      const beganMs = Date.now()
+      expect(codeOf(await settled(rushing.buy(desk, { buyer, key: 'k' })))).toBe('held')
+      expect(Date.now() - beganMs).toBeLessThanOrEqual(50)
+    }
+    await vi.advanceTimersByTimeAsync(1000)
+    await quickly(one, 'ann')
+    await comesBack(rushing)
+    await quickly(one, 'bob')
+    await settled(Promise.all(Array.from({ length: 9 }, (_, at) => rushing.buy(one, { buyer: `b${at}`, key: 'k' }))))
+    await comesBack(rushing)
+    await vi.advanceTimersByTimeAsync(600)
+    await quickly(two, 'eve')
+  })
+
+  it.each(Array.from({ length: 20 }, (_, index) => index + 1))(
+    'again and again, on any desk (seed %i)',
+    async (seed) => {
+      const rushing = await start({ seed, tickets: 2, desks: 3, troubleShare: seed % 2 === 0 ? 0.1 : 0 })
+      await settled(Promise.all([1, 2].map((at) => rushing.insist({ buyer: `b${at}`, key: 'k', quantity: 1 }))))
+      for (let round = 0; round < 12; round += 1) {
+        await vi.advanceTimersByTimeAsync(rushing.random.below(700))
+        await comesBack(rushing)
+        const wish = { buyer: `c${round}`, key: 'k', quantity: 1 }
+        for (;;) {
+          const answer = await settled(rushing.insist(wish))
+          if (codeOf(answer) === 'held' || codeOf(answer) === 'replayed') break
+          await vi.advanceTimersByTimeAsync(rushing.random.below(120))
+        }
+        const repeats = await settled(Promise.all(rushing.desks.map((desk) => rushing.buy(desk, wish))))
+        for (const code of repeats.map(codeOf)) expect(['replayed', 'busy', 'outcome_unknown']).toContain(code)
+      }
+      rushing.weather.troubleShare = 0
+      await vi.advanceTimersByTimeAsync(3000)
+      expect(rushing.faults).toEqual([])
+      expect(historyFaults(rushing, 2)).toEqual([])
+    },
+  )
 })
 
 describe('trouble', () => {

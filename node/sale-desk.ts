@@ -24,6 +24,7 @@ import {
   type WinnersPage,
 } from '../stock/port.ts'
 import type { Acknowledger } from './acknowledger.ts'
+import { type Barrier, HeldBack } from './held-back.ts'
 import type { DeskMetrics } from './node-metrics.ts'
 import { orderIds, type OrderIds } from '../stock/order-id.ts'
 import type { PendingBuy } from './pending-buy.ts'
@@ -54,10 +55,12 @@ export interface OrderListener {
   onGap(): void
 }
 
-/** A purchase that is an order in the store. */
+/** A purchase that the store has judged. */
 interface Judged {
   readonly buy: PendingBuy
   readonly verdict: ConfirmVerdict
+  /** What its answer waits for; null for nothing. */
+  readonly barrier: Barrier | null
 }
 
 /** Time kept back from the buy deadline for getting the answer out. */
@@ -100,6 +103,8 @@ export class SaleDesk {
   #queue: PendingBuy[] = []
   #batchesInFlight = 0
   #itemsInFlight = 0
+  /** Judged, and waiting for every node to have heard. */
+  readonly #heldBack = new HeldBack()
   /** Judged, and waiting for what `ack` asks. */
   #unacknowledged = 0
   /** The last answer about what `ack` asks was "not yet": nobody new is taken in until it changes. */
@@ -151,7 +156,7 @@ export class SaleDesk {
 
   /** Whether everything taken in has been answered. */
   get isIdle(): boolean {
-    const waiting = this.#queue.length + this.#unacknowledged + this.quota.lineLength
+    const waiting = this.#queue.length + this.#unacknowledged + this.#heldBack.size + this.quota.lineLength
     return waiting === 0 && this.#batchesInFlight === 0
   }
 
@@ -197,7 +202,10 @@ export class SaleDesk {
 
   /** Called often: answers what has fallen due. */
   tick(): void {
-    this.#deadlines.expireDue(this.#clock.monotonicMs())
+    const nowMs = this.#clock.monotonicMs()
+    this.#heldBack.release(nowMs)
+    this.#deadlines.expireDue(nowMs)
+    if (this.#heldBack.size > 0) void this.heartbeat()
   }
 
   setWeight(weight: number): void {
@@ -210,16 +218,17 @@ export class SaleDesk {
     if (this.#state !== 'selling' || this.#isHeartbeatInFlight) return
     this.#isHeartbeatInFlight = true
     try {
-      while (await this.#heartbeatOnce());
+      for (let isSecond = false; await this.#heartbeatOnce(isSecond);) isSecond = true
     } finally {
       this.#isHeartbeatInFlight = false
     }
   }
 
-  /** True when another should follow at once: winners are needed and there are more. */
-  async #heartbeatOnce(): Promise<boolean> {
+  /** True when another should follow at once: to say what was heard, or for winners that are needed. */
+  async #heartbeatOnce(isSecond: boolean): Promise<boolean> {
     const sentMs = this.#clock.monotonicMs()
     const { synced, winners } = this.quota
+    const changedSinceSeq = synced.era === this.quota.seen.era ? synced.seq : 0
     const tellWeight = this.#tellWeight
     const weight = tellWeight ? this.#weight : null
     const epoch = this.epoch
@@ -228,7 +237,7 @@ export class SaleDesk {
         this.definition.id,
         this.#caller(),
         {
-          changedSinceSeq: synced.era === this.quota.seen.era ? synced.seq : 0,
+          changedSinceSeq,
           winnersAfter: winners.cursor,
           winnersLimit: WINNERS_PER_HEARTBEAT,
           weight,
@@ -245,6 +254,7 @@ export class SaleDesk {
       const receivedMs = this.#clock.monotonicMs()
       this.#heartbeatRepliedMs = receivedMs
       this.quota.hearHeartbeat(reply, sentMs, receivedMs)
+      this.#heldBack.heard(reply.heardSeq, receivedMs)
       this.#wake()
       void this.#lookAtAck()
       this.listener?.onOrders(reply.winners)
@@ -253,6 +263,8 @@ export class SaleDesk {
         void this.#readWinners()
         this.listener?.onGap()
       }
+      // Others may wait to tell of their orders until it is known that this was heard; once, as more may come.
+      if (reply.reopenedSeq > changedSinceSeq && !isSecond) return true
       return !reply.winners.complete && (this.quota.lacksWinners || this.listener?.isWaiting === true)
     } catch (error) {
       this.#onTrouble('heartbeat', error)
@@ -377,6 +389,7 @@ export class SaleDesk {
     const { verdicts, nowMs } = reply
     const { acknowledger } = this.#settings
     const judged: Judged[] = []
+    const barriers = barriersOf(reply, receivedMs)
     for (let i = 0; i < batch.length; i += 1) {
       const buy = batch[i]
       const verdict = verdicts[i]
@@ -391,8 +404,9 @@ export class SaleDesk {
         this.#countConfirmed(buy)
       }
       if (verdict.order !== undefined) this.quota.winners.add(buy.buyer)
-      if (verdict.order !== undefined && acknowledger !== undefined) judged.push({ buy, verdict })
-      else buy.answer({ by: 'store', verdict, nowMs })
+      const barrier = barriers.find(({ fareId, seq }) => fareId === buy.fareId && isAfter(verdict, seq)) ?? null
+      if (verdict.order !== undefined && acknowledger !== undefined) judged.push({ buy, verdict, barrier })
+      else this.#tell({ buy, verdict, barrier }, nowMs)
     }
     if (acknowledger !== undefined && judged.length > 0) void this.#acknowledge(acknowledger, judged, reply)
     if (this.quota.lacksWinners) void this.heartbeat()
@@ -422,7 +436,13 @@ export class SaleDesk {
 
   #onKept(judged: readonly Judged[], nowMs: number): void {
     this.#isAckLate = false
-    for (const { buy, verdict } of judged) buy.answer({ by: 'store', verdict, nowMs })
+    for (const one of judged) this.#tell(one, nowMs)
+  }
+
+  /** Until then the buyer may hear no more than that the outcome is unknown. */
+  #tell({ buy, verdict, barrier }: Judged, nowMs: number): void {
+    if (barrier !== null) buy.isUncertain = true
+    this.#heldBack.tell(barrier, this.#clock.monotonicMs(), () => buy.answer({ by: 'store', verdict, nowMs }))
   }
 
   #judgeAnew(judged: readonly Judged[]): void {
@@ -573,4 +593,13 @@ export class SaleDesk {
     const moved = this.quota.wake(this.#clock.monotonicMs())
     for (const { wish, admission } of moved) this.#place(wish, admission)
   }
+}
+
+function barriersOf(reply: ConfirmReply, receivedMs: number): (Barrier & { readonly fareId: string })[] {
+  return reply.unheard.map(({ fareId, seq, forMs }) => ({ fareId, seq, untilMs: receivedMs + forMs }))
+}
+
+/** Is it an order that came into being after that change? */
+function isAfter({ order }: ConfirmVerdict, seq: number): boolean {
+  return order !== undefined && order.createdSeq > seq
 }

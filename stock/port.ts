@@ -75,12 +75,22 @@ export interface ConfirmVerdict {
   readonly buyerTickets?: number
 }
 
+/** A fare that can be bought again since `seq`, of which not every node has heard that may say "no" from memory. */
+export interface Unheard {
+  readonly fareId: string
+  readonly seq: number
+  /** After so long, counted from this reply, no node remembers what was before. */
+  readonly forMs: number
+}
+
 export interface ConfirmReply extends Reply {
   readonly outcome: 'judged'
   /** One per item, in the order asked. */
   readonly verdicts: readonly ConfirmVerdict[]
   /** Every fare named by an item of the batch. */
   readonly fares: readonly FareLevel[]
+  /** Orders of these fares that came into being after the seq are to be told only when it is heard, or after the time. */
+  readonly unheard: readonly Unheard[]
 }
 
 /** A page of the sale's events: who got an order, and which orders met their fate. */
@@ -106,6 +116,10 @@ export interface HeartbeatReply extends Reply {
   /** Every fare whose level may have changed since `changedSince`. */
   readonly fares: readonly FareLevel[]
   readonly winners: WinnersPage
+  /** Every other node that may answer from memory has heard of all changes up to this seq. */
+  readonly heardSeq: number
+  /** When anything last came to be bought again; who hears of it says so at once, as others may wait for that. */
+  readonly reopenedSeq: number
 }
 
 export interface JoinReply extends Reply {
@@ -129,6 +143,8 @@ export interface SaleNode {
   readonly confirmed: number
   /** The seq up to which it has heard. */
   readonly seenSeq: number
+  /** The seq up to which it has said that it heard every fare; 0 until it says so after a join. */
+  readonly heardSeq: number
   readonly live: boolean
 }
 

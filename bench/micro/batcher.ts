@@ -67,6 +67,7 @@ async function openDesk(): Promise<SaleDesk> {
       state: 'open',
       verdicts: items.map(() => ({ status: 'held' })),
       fares: [{ fareId: FARE, stock: STOCK, remaining: STOCK, held: 0, paid: 0, allowance: STOCK, changedSeq: seq }],
+      unheard: [],
     }
   }
   const settings = {

@@ -5,7 +5,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compareVersions, type FareLevel, type SaleState, type Version } from '../../stock/core/words.ts'
-import { FRESH_MS, type Refusal, SaleQuota, type Wish } from './sale-quota.ts'
+import { FRESH_MS } from '../../stock/core/heard.ts'
+import { type Refusal, SaleQuota, type Wish } from './sale-quota.ts'
 
 const FARES = ['a', 'b'] as const
 const LIMIT = 3
@@ -170,14 +171,18 @@ class Model {
     const common = { version: at.version, nowMs: this.nowMs, state: at.state }
     if (one.kind === 'confirm') {
       const fares = [levelOf(at, one.fareId)]
-      this.quota.hearConfirm({ outcome: 'judged', ...common, verdicts: [], fares }, sentMs, this.nowMs)
+      this.quota.hearConfirm({ outcome: 'judged', ...common, verdicts: [], fares, unheard: [] }, sentMs, this.nowMs)
     } else {
       const since = this.quota.synced.era === at.version.era ? this.quota.synced.seq : 0
       const fares = FARES.filter((id) => (at.changedSeq[id] ?? 0) > since).map((id) => levelOf(at, id))
       const page = { buyers: [...at.winners], orderIds: [], settled: [] }
       const winners = { ...page, cursor: at.version, complete: true, lost: false }
       const times = { opensAtMs: null, closesAtMs: null }
-      this.quota.hearHeartbeat({ outcome: 'alive', ...common, ...times, weight: 1, fares, winners }, sentMs, this.nowMs)
+      this.quota.hearHeartbeat(
+        { outcome: 'alive', ...common, ...times, weight: 1, fares, winners, heardSeq: 0, reopenedSeq: 0 },
+        sentMs,
+        this.nowMs,
+      )
     }
     this.wake()
   }

@@ -30,7 +30,7 @@ class World {
 
   hear(version: Version, ...fares: FareLevel[]): void {
     const common = { outcome: 'judged' as const, version, nowMs: 0, state: 'open' as const, verdicts: [] }
-    this.quota.hearConfirm({ ...common, fares }, SENT_MS, SENT_MS)
+    this.quota.hearConfirm({ ...common, fares, unheard: [] }, SENT_MS, SENT_MS)
   }
 
   /** Everybody who has won up to `version` is known. */

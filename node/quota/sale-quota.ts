@@ -9,14 +9,12 @@
  * which was *sent* less than {@link FRESH_MS} ago, and a buyer who is known not to have won before. Everything
  * else goes to the store or waits. Nothing here reads a clock.
  */
+import { FRESH_MS } from '../../stock/core/heard.ts'
 import { compareVersions, type FareLevel, type SaleState, type Version, VERSION_ZERO } from '../../stock/core/words.ts'
 import type { ConfirmReply, HeartbeatReply, JoinReply, SaleSnapshot } from '../../stock/port.ts'
 import { FareQuota } from './fare-quota.ts'
 import { StoreClock } from './store-clock.ts'
 import { Winners } from './winners.ts'
-
-/** How long a heartbeat vouches for what it said, from when it was sent. */
-export const FRESH_MS = 1000
 
 /** What a buyer wants. */
 export interface Asked {

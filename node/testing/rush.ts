@@ -9,7 +9,7 @@ import type { QuotaRules, SaleDefinition } from '../../stock/core/words.ts'
 import { createMemoryStock, type MemoryStock } from '../../stock/memory/memory-stock.ts'
 import type { Order } from '../../stock/core/words.ts'
 import { type BuyAnswer, PendingBuy } from '../pending-buy.ts'
-import { FRESH_MS } from '../quota/sale-quota.ts'
+import { FRESH_MS } from '../../stock/core/heard.ts'
 import { SaleDesk, type DeskSettings } from '../sale-desk.ts'
 import { faultyPort, TROUBLES, type Weather } from './faulty-store.ts'
 

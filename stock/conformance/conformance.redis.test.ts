@@ -79,6 +79,9 @@ describe('a planted difference is found', () => {
     ],
     ['trimming leaves no mark', inScript('trim-events', "redis.call('HSET', sale_key, 'trimmed', newest[1])", '')],
     ['reading events knows no limit', inScript('read-events', 'if orders >= limit then break end', '')],
+    ['a return is not noted', inScript('settle', 'add_reopening(sale_writes', '(function() end)(sale_writes')],
+    ['confirm takes every node for one that has heard', inScript('confirm', 'seq > heard then', 'false then')],
+    ['a node is taken to have heard what it joins at', inScript('join', 'heard_seq = 0', 'heard_seq = sale.seq')],
     ['silent orders processes stay', inScript('fleet-announce-orders', '<= now - forgotten_after_ms', '< 0')],
     ['certify keeps the era', inScript('certify-sale', 'sale.era = era\n', '')],
   ]

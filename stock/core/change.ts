@@ -1,5 +1,6 @@
 /** An operator's changes to a running sale: its state and its stock; and a new era after recovery. */
 import { certificateFault } from './fence.ts'
+import { noteOpening, noteReturn } from './heard.ts'
 import { emit, type SaleRecord, stateAt, type StoreContext, versionOf } from './sale-record.ts'
 import type { SaleState, Version } from './words.ts'
 import type { ChangeReply, StateChange } from '../port.ts'
@@ -35,6 +36,7 @@ export function changeState(
   if (next !== 'unchanged') {
     record.state = next
     record.seq += 1
+    if (next === 'open') noteOpening(record, { seq: record.seq, atMs: context.nowMs })
     emit(record)
   }
   return {
@@ -61,9 +63,11 @@ export function setStock(
   }
   const changed = stock !== fare.stock
   if (changed) {
-    fare.remaining += stock - fare.stock
-    fare.stock = stock
     record.seq += 1
+    const before = { ...fare }
+    fare.remaining += stock - fare.stock
+    noteReturn(record, before, fare, { seq: record.seq, atMs: context.nowMs })
+    fare.stock = stock
     fare.seq = record.seq
     emit(record)
   }

@@ -3,6 +3,7 @@
  * the items before it. {@link ITEM_STATUSES} is the order of judgement. `confirm.lua` is the same in Redis.
  */
 import { callerFault } from './fence.ts'
+import { unheardOf } from './heard.ts'
 import {
   BUYER_ORDERS_KEPT,
   conservationFault,
@@ -52,6 +53,7 @@ export function confirm(
     state,
     verdicts,
     fares: levelsOfItems(record, items, node.weight, rules),
+    unheard: unheardOf(record, caller.nodeId, new Set(items.map((item) => item.fareId)), context),
   }
 }
 

@@ -1,5 +1,6 @@
 /** Nodes in a sale: joining, heartbeats, weights, fences. The Lua twins are join, heartbeat, set-weights. */
 import { winnersAfter } from './events.ts'
+import { heardByOthers } from './heard.ts'
 import { callerFault, certificateFault, lastWriteFault } from './fence.ts'
 import {
   levelFor,
@@ -35,6 +36,8 @@ export function join(
     lastWriteSeq: record.seq,
     confirmed: before?.confirmed ?? 0,
     seenSeq: record.seq,
+    // Not before it says so: the answer to this call may be lost, and what it remembered stays.
+    heardSeq: 0,
   }
   record.nodes.set(joining.id, node)
   record.weightsSeq = record.seq
@@ -74,6 +77,7 @@ export function heartbeat(
   if (options.weight !== null) node.weight = options.weight
   node.lastSeenMs = context.nowMs
   node.seenSeq = caller.seen.seq
+  node.heardSeq = options.changedSinceSeq
   const liveWeight = liveWeightAt(record, context.nowMs, rules)
   if (reweighed || liveWeight !== record.liveWeight) {
     record.seq += 1
@@ -91,6 +95,8 @@ export function heartbeat(
     weight: node.weight,
     fares: levelsChangedSince(record, options.changedSinceSeq, node.weight, rules),
     winners: winnersAfter(record, options.winnersAfter, options.winnersLimit),
+    heardSeq: heardByOthers(record, caller.nodeId, context.nowMs),
+    reopenedSeq: record.reopenedSeq,
   }
 }
 

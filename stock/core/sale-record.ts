@@ -6,6 +6,7 @@
  * `stock/redis` do the same to hashes in Redis, and conformance shows that both answer alike.
  */
 import { allowanceOf } from './allowance.ts'
+import { NEVER, type Reopening } from './heard.ts'
 import {
   type FareCounters,
   type FareLevel,
@@ -24,6 +25,8 @@ export interface FareRecord {
   paid: number
   /** seq of the last change of these counters. */
   seq: number
+  /** When tickets last came back, or were added, that somebody may have been refused for want of. */
+  reopened: Reopening
 }
 
 export interface NodeRecord {
@@ -34,6 +37,8 @@ export interface NodeRecord {
   lastWriteSeq: number
   confirmed: number
   seenSeq: number
+  /** Every fare has been heard up to this seq. */
+  heardSeq: number
 }
 
 export interface BuyerRecord {
@@ -62,6 +67,10 @@ export interface SaleRecord {
   certificate: string
   /** As last set; see {@link stateAt} for what it is at a time. */
   state: SaleState
+  /** When the sale was last opened by hand. */
+  reopened: Reopening
+  /** seq of the last reopening of the sale or of any fare. */
+  reopenedSeq: number
   fares: Map<string, FareRecord>
   nodes: Map<string, NodeRecord>
   /** Sum of live nodes' weights, as of the last join, heartbeat or change of weights. */
@@ -88,7 +97,7 @@ export interface StoreContext {
 export function newSaleRecord(definition: SaleDefinition, era: number, context: StoreContext): SaleRecord {
   const fares = new Map<string, FareRecord>()
   for (const fare of definition.fares) {
-    fares.set(fare.id, { stock: fare.stock, remaining: fare.stock, held: 0, paid: 0, seq: 1 })
+    fares.set(fare.id, { stock: fare.stock, remaining: fare.stock, held: 0, paid: 0, seq: 1, reopened: NEVER })
   }
   return {
     definition,
@@ -96,6 +105,8 @@ export function newSaleRecord(definition: SaleDefinition, era: number, context: 
     seq: 1,
     certificate: context.fingerprint,
     state: definition.opensAtMs === null ? 'draft' : 'scheduled',
+    reopened: NEVER,
+    reopenedSeq: 0,
     fares,
     nodes: new Map(),
     liveWeight: 0,

@@ -1,5 +1,6 @@
 /** Telling the store which fate an order has met; idempotent, forwards only. `settle.lua` is the same in Redis. */
 import { certificateFault } from './fence.ts'
+import { noteReturn } from './heard.ts'
 import { emit, type FareRecord, type SaleRecord, stateAt, type StoreContext, versionOf } from './sale-record.ts'
 import type { Order, Version } from './words.ts'
 import type { SettleItem, SettleReply, Stopped } from '../port.ts'
@@ -30,7 +31,10 @@ export function settle(
   const fares = faresAfter(record, moves, seq)
   if (moves.length > 0) {
     for (const order of settled.values()) record.orders.set(order.id, order)
-    for (const [fareId, fare] of fares) record.fares.set(fareId, fare)
+    for (const [fareId, fare] of fares) {
+      noteReturn(record, record.fares.get(fareId) ?? fare, fare, { seq, atMs: context.nowMs })
+      record.fares.set(fareId, fare)
+    }
     for (const { after } of moves) if (after.state === 'released') giveBackToBuyer(record, after)
     record.seq = seq
     emit(record, { settled: moves.map(({ after }) => after.id) })

@@ -17,6 +17,7 @@ import type {
   SaleSnapshot,
   SaleStore,
   SettleReply,
+  Unheard,
 } from '../port.ts'
 import type { Connection, Reply } from './connection.ts'
 import { saleKeys } from './keys.ts'
@@ -45,6 +46,9 @@ interface WireReply extends WireHead {
   readonly cursorSeq: number
   readonly complete: boolean
   readonly lost: boolean
+  readonly heard: number
+  readonly reopened: number
+  readonly unheard: unknown
   readonly certified: boolean
   readonly uptoEra: number
   readonly uptoSeq: number
@@ -322,6 +326,8 @@ function heartbeatReply(wire: WireReply, eventLines: readonly string[]): Heartbe
       complete: wire.complete,
       lost: wire.lost,
     },
+    heardSeq: wire.heard,
+    reopenedSeq: wire.reopened,
   }
 }
 
@@ -364,7 +370,11 @@ function confirmReply(wire: WireReply, items: readonly ConfirmItem[]): ConfirmRe
     if (status === 'limit_reached') return { status, buyerTickets: wire.tickets[place] ?? 0 }
     return { status }
   })
-  return { outcome: 'judged', ...replyOf(wire), verdicts, fares: levelsOf(wire) }
+  return { outcome: 'judged', ...replyOf(wire), verdicts, fares: levelsOf(wire), unheard: unheardOf(wire) }
+}
+
+function unheardOf(wire: WireReply): Unheard[] {
+  return listOf<[string, number, number]>(wire.unheard).map(([fareId, seq, forMs]) => ({ fareId, seq, forMs }))
 }
 
 function snapshotOf(reply: readonly unknown[], rules: QuotaRules): SaleSnapshot {
@@ -373,11 +383,11 @@ function snapshotOf(reply: readonly unknown[], rules: QuotaRules): SaleSnapshot 
   const number = (field: string): number => Number(sale.get(field) ?? Number.NaN)
   const definition = parseDefinition(sale.get('definition') ?? '')
   const nodes = [...fieldsOf(listOf(reply[1]))].map(([id, text]): SaleNode => {
-    const [epoch = 0, weight = 0, lastSeenMs = 0, lastWriteSeq = 0, confirmed = 0, seenSeq = 0] = text
+    const [epoch = 0, weight = 0, lastSeenMs = 0, lastWriteSeq = 0, confirmed = 0, seenSeq = 0, heardSeq = 0] = text
       .split(' ')
       .map(Number)
     const live = lastSeenMs > nowMs - rules.deadAfterMs
-    return { id, epoch, weight, lastSeenMs, lastWriteSeq, confirmed, seenSeq, live }
+    return { id, epoch, weight, lastSeenMs, lastWriteSeq, confirmed, seenSeq, heardSeq, live }
   })
   return {
     version: { era: number('era'), seq: number('seq') },

@@ -24,6 +24,12 @@ end
 if sale.state == wanted then return reply_json('unchanged', sale, {}) end
 sale.seq = sale.seq + 1
 redis.call('XADD', events_key, sale.era .. '-' .. sale.seq, 't', wanted, 'ms', sale.now)
-redis.call('HSET', sale_key, 'seq', sale.seq, 'state', wanted)
+local writes = { 'seq', sale.seq, 'state', wanted }
+if wanted == 'open' then
+  for _, value in ipairs({ 'reopened', sale.seq .. ' ' .. sale.now, 'reopened_seq', sale.seq }) do
+    writes[#writes + 1] = value
+  end
+end
+redis.call('HSET', sale_key, unpack(writes))
 sale.state = state_at(wanted, sale.opens_at, sale.closes_at, sale.now)
 return reply_json('changed', sale, {})

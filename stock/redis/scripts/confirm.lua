@@ -9,7 +9,8 @@
 -- ARGV  node id, epoch, seen era, seen seq, last write seq, buffer tickets or '', buffer percent or '',
 --       JSON columns [[order ids], [buyers], [fare ids], [quantities], [deadlines]]
 -- Returns JSON: fenced | recovering | judged with
---   statuses [n…], replays {place: order record}, tickets {place: n}, fares [[id, stock, remaining, held, paid, allowance, seq]…]
+--   statuses [n…], replays {place: order record}, tickets {place: n}, fares [[id, stock, remaining, held, paid, allowance, seq]…],
+--   unheard [[fare id, seq, for ms]…]
 --
 -- Order record, in hash orders: `letter fare quantity created_ms created_seq [paid_ms paid_seq [released_ms
 -- released_seq]] buyer`, letter h held, p paid, and for released x expired, c cancelled, r refunded, k conflict.
@@ -19,6 +20,7 @@
 -- @include fence
 -- @include levels
 -- @include buyers
+-- @include heard
 -- @include status
 
 local sale_key, nodes_key, orders_key, buyers_key, events_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -155,4 +157,5 @@ for _, fare_id in ipairs(fare_ids) do
     levels[#levels + 1] = level_of(sale, fare_id, node.weight, buffer_tickets, buffer_percent)
   end
 end
-return reply_json('judged', sale, { statuses = statuses, replays = replays, tickets = tickets_told, fares = levels })
+return reply_json('judged', sale, { statuses = statuses, replays = replays, tickets = tickets_told, fares = levels,
+  unheard = unheard_of(nodes_key, node_id, fare_ids, sale) })

@@ -8,13 +8,15 @@
 -- ARGV  node id, epoch, seen era, seen seq, last write seq, buffer tickets or '', buffer percent or '', dead after ms,
 --       changed since seq, winners after era, winners after seq, most events, weight or ''
 -- Returns [JSON, lines…], per event those of orders made (`order_id fare quantity buyer`) or settled
--- (`order_id letter`): recovering | fenced | alive with weight, fares, cursorEra, cursorSeq, complete, lost
+-- (`order_id letter`): recovering | fenced | alive with weight, fares, cursorEra, cursorSeq, complete, lost, heard,
+-- reopened
 -- @include world
 -- @include sale
 -- @include fence
 -- @include levels
 -- @include members
 -- @include events
+-- @include heard
 
 local sale_key, nodes_key, events_key = KEYS[1], KEYS[2], KEYS[3]
 local node_id = ARGV[1]
@@ -36,7 +38,7 @@ local events = lost and {}
 
 local reweighed = weight and weight ~= node.weight
 node.weight = weight or node.weight
-node.last_seen, node.seen_seq = now, caller.seen_seq
+node.last_seen, node.seen_seq, node.heard_seq = now, caller.seen_seq, since_seq
 local live_weight = live_weight_at(nodes_key, now, dead_after_ms, { [node_id] = node })
 if reweighed or live_weight ~= sale.live_weight then
   sale.seq = sale.seq + 1
@@ -65,5 +67,7 @@ table.insert(reply, 1, reply_json('alive', sale, {
   cursorSeq = tonumber(cursor_seq),
   complete = complete,
   lost = lost,
+  heard = heard_by_others(nodes_key, node_id, sale),
+  reopened = tonumber(redis.call('HGET', sale_key, 'reopened_seq')) or 0,
 }))
 return reply

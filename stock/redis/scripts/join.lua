@@ -31,6 +31,8 @@ local node = {
   last_write_seq = sale.seq,
   confirmed = before and before.confirmed or 0,
   seen_seq = sale.seq,
+  -- Not before it says so: the answer to this call may be lost, and what it remembered stays.
+  heard_seq = 0,
 }
 redis.call('HSET', nodes_key, node_id, format_node(node))
 sale.live_weight = live_weight_at(nodes_key, now, dead_after_ms, { [node_id] = node })

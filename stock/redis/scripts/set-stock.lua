@@ -7,6 +7,7 @@
 -- @include world
 -- @include sale
 -- @include fence
+-- @include heard
 
 local sale_key, events_key = KEYS[1], KEYS[2]
 local fare_id, stock = ARGV[1], tonumber(ARGV[2])
@@ -19,6 +20,10 @@ if stock < fare.held + fare.paid then return reply_json('refused', sale, { why =
 if stock == fare.stock then return reply_json('unchanged', sale, {}) end
 sale.seq = sale.seq + 1
 redis.call('XADD', events_key, sale.era .. '-' .. sale.seq, 't', 'stock', 'ms', sale.now, 'f', fare_id, 'n', stock)
-redis.call('HSET', sale_key, 'seq', sale.seq, 'stock:' .. fare_id, stock,
-  'remaining:' .. fare_id, fare.remaining + stock - fare.stock, 'seq:' .. fare_id, sale.seq)
+local remaining = fare.remaining + stock - fare.stock
+local writes = {
+  'seq', sale.seq, 'stock:' .. fare_id, stock, 'remaining:' .. fare_id, remaining, 'seq:' .. fare_id, sale.seq,
+}
+add_reopening(writes, fare_id, fare.remaining, remaining, sale, sale.seq)
+redis.call('HSET', sale_key, unpack(writes))
 return reply_json('changed', sale, {})

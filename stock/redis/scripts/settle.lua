@@ -10,6 +10,7 @@
 -- @include world
 -- @include sale
 -- @include fence
+-- @include heard
 
 local sale_key, orders_key, buyers_key, events_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local columns = cjson.decode(ARGV[3])
@@ -68,7 +69,7 @@ end
 
 -- Judgements.
 local seq = sale.seq + 1
-local results, lines, touched = {}, {}, {}
+local results, lines, touched, returned = {}, {}, {}, {}
 local function settle_one(order, letter, at)
   if order.letter == letter then return 'already' end
   local is_refund = order.letter == 'p' and letter == 'r'
@@ -82,6 +83,7 @@ local function settle_one(order, letter, at)
     order.paid = at .. ' ' .. seq
   else
     fare.remaining = fare.remaining + order.quantity
+    returned[order.fare] = (returned[order.fare] or 0) + order.quantity
     order.released = at .. ' ' .. seq
     if tickets[order.buyer] then tickets[order.buyer] = tickets[order.buyer] - order.quantity end
   end
@@ -111,6 +113,7 @@ if #lines > 0 then
         sale_writes[#sale_writes + 1] = field .. ':' .. fare_id
         sale_writes[#sale_writes + 1] = fare[field]
       end
+      add_reopening(sale_writes, fare_id, fare.remaining - (returned[fare_id] or 0), fare.remaining, sale, seq)
     end
   end
   for order_id, order in pairs(touched) do

@@ -13,20 +13,21 @@ local function certificate_fault(sale_key, sale, seen_era, seen_seq)
   return nil
 end
 
--- A node's record: `epoch weight last_seen last_write_seq confirmed seen_seq`, in hash `farebox:{sale}:nodes`.
+-- A node's record: `epoch weight last_seen last_write_seq confirmed seen_seq heard_seq`, in hash `farebox:{sale}:nodes`.
 local function parse_node(text)
   if not text then return nil end
-  local epoch, weight, last_seen, last_write_seq, confirmed, seen_seq =
-    string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+  local epoch, weight, last_seen, last_write_seq, confirmed, seen_seq, heard_seq =
+    string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
   return {
     epoch = tonumber(epoch), weight = tonumber(weight), last_seen = tonumber(last_seen),
     last_write_seq = tonumber(last_write_seq), confirmed = tonumber(confirmed), seen_seq = tonumber(seen_seq),
+    heard_seq = tonumber(heard_seq),
   }
 end
 
 local function format_node(node)
   return node.epoch .. ' ' .. node.weight .. ' ' .. node.last_seen .. ' ' .. node.last_write_seq .. ' '
-    .. node.confirmed .. ' ' .. node.seen_seq
+    .. node.confirmed .. ' ' .. node.seen_seq .. ' ' .. node.heard_seq
 end
 
 -- Is the store behind this node's own last change? Only meaningful within one era.

@@ -11,10 +11,12 @@
 --   trimmed      id of the newest event that was trimmed; absent while all are there
 --   definition   JSON as the operator wrote it, with the order-id secret
 --   stock:F remaining:F held:F paid:F seq:F   per fare F
+--   reopened reopened:F reopened_seq   see heard.lua; absent for never
 local HEAD = {
   'certificate', 'era', 'seq', 'state', 'opens_at', 'closes_at', 'limit', 'live_weight', 'weights_seq', 'lease',
+  'reopened',
 }
-local FARE_FIELDS = { 'stock:', 'remaining:', 'held:', 'paid:', 'seq:' }
+local FARE_FIELDS = { 'stock:', 'remaining:', 'held:', 'paid:', 'seq:', 'reopened:' }
 
 local function state_at(state, opens_at, closes_at, now)
   if state == 'draft' or state == 'closed' then return state end
@@ -41,6 +43,7 @@ local function read_sale(sale_key, fare_ids, now)
     live_weight = tonumber(values[8]),
     weights_seq = tonumber(values[9]),
     lease = tonumber(values[10]),
+    reopened = values[11],
     now = now,
     fares = {},
   }
@@ -56,6 +59,7 @@ local function read_sale(sale_key, fare_ids, now)
         held = tonumber(values[at + 3]),
         paid = tonumber(values[at + 4]),
         seq = tonumber(values[at + 5]),
+        reopened = values[at + 6],
       }
     end
     at = at + #FARE_FIELDS
