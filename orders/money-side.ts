@@ -72,7 +72,7 @@ export class MoneySide {
     if (secret === null) {
       throw new Error('payment.sandbox.secret is not set: name a file with payment.sandbox.secretFile')
     }
-    const books = new SandboxBooks(database, random, sandboxBehaviour(payment))
+    const books = new SandboxBooks(database, random, clock, sandboxBehaviour(payment))
     const providers = [new SandboxProvider(books, { secret, windowMs: payment.webhookWindowMs })]
     const webhookUrl = (): string =>
       payment['sandbox.webhookUrl'] ?? new URL(`/api/payments/webhook/${SANDBOX}`, parts.ownUrl()).href
@@ -96,7 +96,7 @@ export class MoneySide {
     this.office = new TicketOffice(new TicketKeys(database, clock), pool)
     this.routes = [
       ...paymentRoutes({ cashier: this.cashier, identifier, providers, publicUrl: http.publicUrl }),
-      ...sandboxRoutes({ books, clock, onPressed: () => void this.#sendNow() }),
+      ...sandboxRoutes({ books, onPressed: () => void this.#sendNow() }),
       ...ticketRoutes({ office: this.office, identifier, findOrder }),
       ...this.#demoRoutes(),
     ]
@@ -152,7 +152,7 @@ export class MoneySide {
   }
 }
 
-function sandboxBehaviour(payment: LoadedConfig['config']['payment']): ConstructorParameters<typeof SandboxBooks>[2] {
+function sandboxBehaviour(payment: LoadedConfig['config']['payment']): ConstructorParameters<typeof SandboxBooks>[3] {
   return {
     delayMs: payment['sandbox.delayMs'],
     duplicates: payment['sandbox.duplicates'],

@@ -5,13 +5,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { LedgerOrder } from '../ledger/ledger.ts'
-import { MoneyWorld, openSharedLedger, type SharedLedger } from './testing/money-world.ts'
-
-let shared: SharedLedger
-beforeAll(async () => {
-  shared = await openSharedLedger()
-})
-afterAll(async () => shared.close())
+import { DATABASES, MoneyWorld, openSharedLedger, type SharedLedger } from './testing/money-world.ts'
 
 const CHARGES = ['a', 'b'] as const
 
@@ -116,7 +110,13 @@ class Story {
   }
 }
 
-describe('events in any order', () => {
+describe.each(DATABASES)('events in any order, on %s', (kind) => {
+  let shared: SharedLedger
+  beforeAll(async () => {
+    shared = await openSharedLedger(kind)
+  })
+  afterAll(async () => shared.close())
+
   it('end with money and stock in agreement, at every step', async () => {
     const stories = fc.record({
       latePayment: fc.constantFrom('retake' as const, 'refund' as const),
@@ -138,7 +138,7 @@ describe('events in any order', () => {
         const charges = (await world.books.money(world.saleId, null, 10)).flatMap((order) => order.charges)
         expect(charges.every(({ state }) => state === 'kept' || state === 'refunded')).toBe(true)
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     )
   }, 300_000)
 })

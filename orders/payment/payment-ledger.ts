@@ -236,7 +236,7 @@ export class PaymentLedger {
       currency: string
       tries: number
     }>(
-      `update refunds r set tries = r.tries + 1, next_try_ms = $1 + ${backoff('r.tries')}
+      `update refunds r set tries = r.tries + 1, next_try_ms = $1::bigint + ${backoff('r.tries')}
        from payments p
        where p.order_id = r.order_id and r.id in (
          select id from refunds where state <> 'done' and next_try_ms <= $1
@@ -290,7 +290,7 @@ export class PaymentLedger {
       quantity: number
       tries: number
     }>(
-      `update charges c set tries = c.tries + 1, next_try_ms = $1 + ${backoff('c.tries')}
+      `update charges c set tries = c.tries + 1, next_try_ms = $1::bigint + ${backoff('c.tries')}
        from orders o
        where o.id = c.order_id and (c.provider, c.id) in (
          select provider, id from charges where state = 'retaking' and next_try_ms <= $1

@@ -1,7 +1,6 @@
 /** The sandbox's page and its buttons: `GET` and `POST /api/payments/sandbox/pay/{reference}`. */
 import type { Exchange } from '../../http/exchange.ts'
 import type { Route } from '../../http/route.ts'
-import type { Clock } from '../../runtime/clock.ts'
 import { readPress } from '../payment/sandbox/sandbox-behaviour.ts'
 import type { PressResult, SandboxBooks } from '../payment/sandbox/sandbox-books.ts'
 import { PAGE_HEADERS, PAGE_TYPE, renderPage, renderUnknownPage } from '../payment/sandbox/sandbox-page.ts'
@@ -11,7 +10,6 @@ import { orBusy } from './with-buyer.ts'
 
 export interface SandboxRoutesParts {
   readonly books: SandboxBooks
-  readonly clock: Clock
   /** There is something to tell: look now instead of at the next turn. */
   readonly onPressed: () => void
 }
@@ -53,7 +51,7 @@ async function press(parts: SandboxRoutesParts, exchange: Exchange): Promise<voi
   }
   await orBusy(exchange, async () => {
     const result: PressResult = ORDER_ID.test(reference)
-      ? await parts.books.press(reference, wish, parts.clock.nowMs())
+      ? await parts.books.press(reference, wish)
       : { outcome: 'no_such_payment' }
     if (result.outcome === 'pressed') parts.onPressed()
     if (contentType.startsWith('application/json')) answerJson(exchange, result)

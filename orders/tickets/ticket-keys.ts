@@ -56,7 +56,7 @@ export class TicketKeys {
     if (known !== null) return known
     await this.#database.query(
       `insert into ticket_issues (order_id, kid, issued_ms)
-       select $1, kid, $2 from ticket_keys order by place desc limit 1 on conflict (order_id) do nothing`,
+       select $1::text, kid, $2::bigint from ticket_keys order by place desc limit 1 on conflict (order_id) do nothing`,
       [orderId, this.#clock.nowMs()],
     )
     const pinned = await this.#pinned(orderId)

@@ -2,6 +2,7 @@
  * The sandbox's own books: payments, charges, and the events that it still has to tell. They lie in the ledger's
  * database, so that a process that starts again goes on telling; no table of ours refers to them.
  */
+import type { Clock } from '../../../runtime/clock.ts'
 import type { Random } from '../../../runtime/random.ts'
 import type { Database, Transaction } from '../../ledger/database.ts'
 import type { PaymentEventKind, PaymentRequest, RefundAnswer, RefundRequest } from '../provider.ts'
@@ -41,19 +42,21 @@ const RETRY_MAX_MS = 60_000
 export class SandboxBooks {
   readonly #database: Database
   readonly #random: Random
+  readonly #clock: Clock
   readonly #behaviour: SandboxBehaviour
 
-  constructor(database: Database, random: Random, behaviour: SandboxBehaviour = GOOD_BEHAVIOUR) {
+  constructor(database: Database, random: Random, clock: Clock, behaviour: SandboxBehaviour = GOOD_BEHAVIOUR) {
     this.#database = database
     this.#random = random
+    this.#clock = clock
     this.#behaviour = behaviour
   }
 
-  async create(request: PaymentRequest, nowMs = 0): Promise<void> {
+  async create(request: PaymentRequest): Promise<void> {
     await this.#database.query(
       `insert into sandbox_payments (reference, request, state, created_ms) values ($1, $2, 'open', $3)
        on conflict (reference) do nothing`,
-      [request.reference, JSON.stringify(request), nowMs],
+      [request.reference, JSON.stringify(request), this.#clock.nowMs()],
     )
   }
 
@@ -66,7 +69,8 @@ export class SandboxBooks {
   }
 
   /** The buyer presses pay or decline. Its events are written down in the same transaction. */
-  async press(reference: string, press: SandboxPress, nowMs: number): Promise<PressResult> {
+  async press(reference: string, press: SandboxPress): Promise<PressResult> {
+    const nowMs = this.#clock.nowMs()
     return this.#database.transaction(async (transaction) => {
       const [row] = await transaction.query<{ request: string; state: SandboxState }>(
         'select request, state from sandbox_payments where reference = $1 for update',
@@ -86,7 +90,8 @@ export class SandboxBooks {
   }
 
   /** Gives a charge back, once; its event follows. */
-  async refund({ refundId, chargeId, amount, currency }: RefundRequest, nowMs = 0): Promise<RefundAnswer> {
+  async refund({ refundId, chargeId, amount, currency }: RefundRequest): Promise<RefundAnswer> {
+    const nowMs = this.#clock.nowMs()
     return this.#database.transaction(async (transaction): Promise<RefundAnswer> => {
       const [charge] = await transaction.query<{
         reference: string
@@ -108,7 +113,7 @@ export class SandboxBooks {
   }
 
   /** Claims events whose turn it is, in the order in which they are to be told. */
-  async claim(nowMs: number, limit: number): Promise<readonly Delivery[]> {
+  async claim(limit: number): Promise<readonly Delivery[]> {
     const rows = await this.#database.query<{
       id: number
       reference: string
@@ -117,13 +122,13 @@ export class SandboxBooks {
       tries: number
     }>(
       `update sandbox_deliveries d set tries = d.tries + 1,
-         next_try_ms = $1 + least(${RETRY_MAX_MS}, ${RETRY_FIRST_MS} * (1 << least(d.tries, 20)))
+         next_try_ms = $1::bigint + least(${RETRY_MAX_MS}, ${RETRY_FIRST_MS} * (1 << least(d.tries, 20)))
        where d.id in (
          select id from sandbox_deliveries where state = 'due' and next_try_ms <= $1
          order by next_try_ms, id limit $2 for update skip locked
        )
        returning d.id, d.reference, d.body, d.is_forged, d.tries`,
-      [nowMs, limit],
+      [this.#clock.nowMs(), limit],
     )
     return rows.map(({ is_forged: isForged, ...row }) => ({ ...row, isForged })).toSorted((a, b) => a.id - b.id)
   }

@@ -26,7 +26,7 @@ export class SandboxSender {
 
   /** One round: everything due, events of one payment one after the other. Rejects when the books are away. */
   async work(): Promise<void> {
-    const due = await this.#parts.books.claim(this.#parts.clock.nowMs(), BATCH)
+    const due = await this.#parts.books.claim(BATCH)
     const byPayment = groupByReference(due)
     await Promise.all([...byPayment.values()].map((deliveries) => this.#sendAll(deliveries)))
   }

@@ -12,6 +12,7 @@ import { type Random, seededRandom } from '../../../runtime/random.ts'
 import { createMemoryStock, type MemoryStock } from '../../../stock/memory/memory-stock.ts'
 import type { SettleItem } from '../../../stock/port.ts'
 import { type Order, type QuotaRules, type SaleDefinition, VERSION_ZERO } from '../../../stock/core/words.ts'
+import { startTestPostgres } from '../../ledger/conformance/test-postgres.ts'
 import { type Database, DatabaseError, type Transaction } from '../../ledger/database.ts'
 import type { Decision, LedgerOrder } from '../../ledger/ledger.ts'
 import { openLedger } from '../../ledger/open-ledger.ts'
@@ -292,16 +293,30 @@ export interface SharedLedger {
   close(): Promise<void>
 }
 
-export async function openSharedLedger(): Promise<SharedLedger> {
+export const DATABASES = ['pglite', 'postgres'] as const
+
+export async function openSharedLedger(kind: (typeof DATABASES)[number] = 'pglite'): Promise<SharedLedger> {
+  return kind === 'pglite' ? openOnPglite() : openOnPostgres()
+}
+
+async function openOnPglite(): Promise<SharedLedger> {
   const directory = await mkdtemp(join(tmpdir(), 'farebox-money-'))
-  const { ledger, database } = await openLedger(`pglite://${directory}`)
-  return {
-    ledger,
-    database,
-    sales: 0,
-    async close() {
-      await database.close()
-      await rm(directory, { recursive: true, force: true })
-    },
+  const { ledger, database } = await openLedger(`pglite://${directory}/ledger`)
+  const close = async (): Promise<void> => {
+    await database.close()
+    await rm(directory, { recursive: true, force: true })
   }
+  return { ledger, database, sales: 0, close }
+}
+
+/** A real server of the test's own. */
+async function openOnPostgres(): Promise<SharedLedger> {
+  // Nothing dies here, so nothing need reach the disk.
+  const server = await startTestPostgres(['fsync=off', 'synchronous_commit=off'])
+  const { ledger, database } = await openLedger(await server.database())
+  const close = async (): Promise<void> => {
+    await database.close()
+    await server.stop()
+  }
+  return { ledger, database, sales: 0, close }
 }
