@@ -122,6 +122,8 @@ export interface RushOptions {
   readonly concurrency?: number
   /** Where an attempt goes. */
   readonly target: (wish: Wish, attempt: number) => string
+  /** Buyers come one after the other, this far apart, and not all at once. */
+  readonly arrivalMs?: number
   /** A buyer gives up after this many attempts, which the checkers report. */
   readonly attemptsMax?: number
 }
@@ -138,6 +140,7 @@ export class Rush {
   readonly #wishes: readonly Wish[]
   readonly #agent: http.Agent
   #next = 0
+  #beganMs = 0
   readonly #history: Purchase[] = []
 
   constructor(wishes: readonly Wish[], options: RushOptions) {
@@ -152,6 +155,7 @@ export class Rush {
 
   async run(): Promise<History> {
     const { concurrency = 128 } = this.#options
+    this.#beganMs = performance.now()
     await Promise.all(Array.from({ length: concurrency }, () => this.#serve()))
     this.#agent.destroy()
     return this.#history
@@ -161,7 +165,9 @@ export class Rush {
     for (;;) {
       const wish = this.#wishes[this.#next]
       if (wish === undefined) return
+      const dueMs = this.#beganMs + this.#next * (this.#options.arrivalMs ?? 0)
       this.#next += 1
+      if (dueMs > performance.now()) await pause(dueMs - performance.now())
       this.#history.push(await this.#buy(wish))
     }
   }

@@ -158,6 +158,8 @@ export interface UpOptions {
   readonly sale?: string
   /** Text of the configuration file. */
   readonly config?: string
+  /** Whatever dies is started again. */
+  readonly restart?: boolean
 }
 
 export class Cluster {
@@ -175,12 +177,13 @@ export class Cluster {
   }
 
   static async up(options: UpOptions, space = workspace()): Promise<Cluster> {
-    const { nodes, weights, sale, config } = options
+    const { nodes, weights, sale, config, restart } = options
     const args = ['up', '--detach', '--port', '0']
     if (nodes !== undefined) args.push('--nodes', String(nodes))
     if (weights !== undefined) args.push('--weights', weights.join(','))
     if (sale !== undefined) args.push('--sale', space.file('sale.yaml', sale))
     if (config !== undefined) args.push('--config', space.file('config.yaml', config))
+    if (restart === true) args.push('--restart')
     const run = await farebox(space.dir, args)
     if (run.code !== 0) {
       rmSync(space.root, { recursive: true, force: true })
@@ -216,8 +219,8 @@ export class Cluster {
     return run.json as T
   }
 
-  async audit(): Promise<AuditReport> {
-    const run = await this.farebox('audit', this.saleId)
+  async audit(saleId = this.saleId): Promise<AuditReport> {
+    const run = await this.farebox('audit', saleId)
     const report = run.json as AuditReport
     if ((run.code === 0) !== report.ok) throw new Error(`audit exits with ${run.code}: ${JSON.stringify(report)}`)
     return report

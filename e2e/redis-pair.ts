@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from './free-port.ts'
 import { ORDERS, withStore } from './store.ts'
 import { until } from './wait.ts'
 
@@ -50,12 +50,4 @@ function startServer(directory: string, port: number, settings: readonly string[
   const own = mkdtempSync(join(directory, 'server-'))
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', own, ...DURABLE, ...settings]
   return spawn('redis-server', args, { stdio: 'ignore' })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
 }

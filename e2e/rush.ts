@@ -36,7 +36,12 @@ export interface Expected {
 }
 
 /** All checkers at once, so that a failure shows everything that is wrong. Prints what was heard. */
-export async function judge(cluster: Cluster, history: History, expected: Expected): Promise<Violation[]> {
+export async function judge(
+  cluster: Cluster,
+  history: History,
+  expected: Expected,
+  saleId = cluster.saleId,
+): Promise<Violation[]> {
   const { stock, limit, answers } = expected
   say(`heard ${JSON.stringify(tally(history))}`)
   return [
@@ -46,7 +51,7 @@ export async function judge(cluster: Cluster, history: History, expected: Expect
     ...noFalseScarcity(history),
     ...onlyAnswers(history, answers),
     ...allEnded(history),
-    ...auditAgrees(history, await cluster.audit()),
+    ...auditAgrees(history, await cluster.audit(saleId)),
   ]
 }
 

@@ -35,6 +35,7 @@ const NEEDED = {
   up: SERVERS,
   test: [...SERVERS, 'wrk', 'hey', 'ab', 'chromium'],
   bench: [...SERVERS, 'wrk'],
+  chaos: SERVERS,
 }
 
 /** Where an ordinary user's PATH may not look although Debian puts servers there. */
@@ -61,7 +62,7 @@ export function withSystemPath(environment) {
   return { ...environment, PATH: [...dirs, ...SYSTEM_DIRECTORIES.filter((dir) => !dirs.includes(dir))].join(delimiter) }
 }
 
-/** @param {'up' | 'test' | 'bench'} command @param {NodeJS.ProcessEnv} environment @returns {string[]} */
+/** @param {'up' | 'test' | 'bench' | 'chaos'} command @param {NodeJS.ProcessEnv} environment @returns {string[]} */
 export function missingPrograms(command, environment) {
   return NEEDED[command].filter((name) => findProgram(name, environment) === null)
 }
@@ -78,7 +79,7 @@ export function installCommand(packages) {
 
 /**
  * Installs what is missing, or throws with the exact command that would.
- * @param {'up' | 'test' | 'bench'} command @param {NodeJS.ProcessEnv} environment @param {(line: string) => void} note
+ * @param {'up' | 'test' | 'bench' | 'chaos'} command @param {NodeJS.ProcessEnv} environment @param {(line: string) => void} note
  */
 export function ensurePrograms(command, environment, note) {
   const missing = missingPrograms(command, environment)

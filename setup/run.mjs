@@ -7,6 +7,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { build, isBuilt, ROOT } from './build.mjs'
 import { ensureK6 } from './k6.mjs'
 import { checkNode, ensurePackages } from './packages.mjs'
@@ -37,10 +38,19 @@ const COMMANDS = {
     }
     return 0
   },
+  chaos: async (args, environment) =>
+    run(bin('vitest'), ['run', '--project', 'e2e', 'e2e/chaos'], { ...environment, ...chaosSettings(args) }),
   bench: async (args, environment) => {
     const k6 = needsK6(args) ? { K6_BIN: ensureK6(ROOT, args, environment, note) } : {}
     return run(process.execPath, [join('dist', 'bench', 'main.js'), ...args], { ...environment, ...k6 })
   },
+}
+
+/** `--rounds 4 --seed 1`, as the environment that the chaos tests read. @param {string[]} args */
+function chaosSettings(args) {
+  const { values } = parseArgs({ args, options: { rounds: { type: 'string' }, seed: { type: 'string' } } })
+  const { rounds = '20', seed = String(Math.trunc(Date.now() / 1000)) } = values
+  return { CHAOS_ROUNDS: rounds, CHAOS_SEED: seed }
 }
 
 /** k6 may take minutes to build, and these do without it. */
