@@ -10,7 +10,7 @@ export const LOAD_CORE = 1
 
 export interface Started {
   readonly child: ChildProcess
-  stop(): Promise<void>
+  stop(signal?: NodeJS.Signals): Promise<void>
 }
 
 export interface Program {
@@ -35,8 +35,8 @@ export function start({ core, program, args, environment, logPath }: Program): S
   const exited = once(child, 'exit').finally(() => running.delete(child))
   return {
     child,
-    async stop() {
-      child.kill('SIGTERM')
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal)
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS)
       await exited
       clearTimeout(timer)

@@ -22,6 +22,9 @@ export interface Plan {
 export interface Measured extends Sample {
   readonly contender: string
   readonly p50Ms: number
+  readonly p99Ms: number
+  /** By how the requests ended, as the server counted them. */
+  readonly outcomes: Readonly<Record<string, number>>
   /** Confirm calls per ticket; absent where there are none. */
   readonly callsPerTicket?: number
 }
@@ -61,10 +64,11 @@ async function samplePurchases(plan: Plan, contender: string, settings: SiteSett
     const before = { won: (await site.outcomes())['won'] ?? Number.NaN, calls: await site.confirmCalls() }
     const count = file.count - warmUpCount
     const wrk = await runWrk({ url, connections, seconds, file, first: warmUpCount, count })
-    const won = ((await site.outcomes())['won'] ?? Number.NaN) - before.won
+    const outcomes = await site.outcomes()
+    const won = (outcomes['won'] ?? Number.NaN) - before.won
     const faults = [...(await site.faults(['won'])), ...wrkFaults(wrk, 'accepted')]
     const callsPerTicket = ((await site.confirmCalls()) - before.calls) / won
-    return { contender, perSecond: won / wrk.seconds, p50Ms: wrk.p50Ms, callsPerTicket, faults }
+    return { contender, perSecond: won / wrk.seconds, ...times(wrk), outcomes: told(outcomes), callsPerTicket, faults }
   })
 }
 
@@ -86,7 +90,8 @@ export const refusals: Contender = {
       const faults = [...(await site.faults(['won', 'replayed', 'all_held'])), ...wrkFaults(wrk, 'refused')]
       if (after['replayed'] !== before['replayed']) faults.push('a refused buyer was answered with an order')
       if ((before['all_held'] ?? 0) < KNOWN_TOKENS) faults.push('not every token was seen once before')
-      return { contender: refusals.name, perSecond: refused / wrk.seconds, p50Ms: wrk.p50Ms, faults }
+      const outcomes = told(after)
+      return { contender: refusals.name, perSecond: refused / wrk.seconds, ...times(wrk), outcomes, faults }
     }),
 }
 
@@ -102,7 +107,17 @@ async function sampleBare(plan: Plan, kind: 'purchase' | 'refusal', contender: s
   await runWrk({ url, connections, seconds: plan.warmUpSeconds, file, first: 0, count: Math.min(warmUpCount, 1000) })
   const wrk = await runWrk({ url, connections, seconds, file, ...range })
   const faults = wrkFaults(wrk, isRefusal ? 'refused' : 'accepted')
-  return { contender, perSecond: wrk.requests / wrk.seconds, p50Ms: wrk.p50Ms, faults }
+  const outcomes = { [isRefusal ? 'refused' : 'answered']: wrk.requests }
+  return { contender, perSecond: wrk.requests / wrk.seconds, ...times(wrk), outcomes, faults }
+}
+
+export function times({ p50Ms, p99Ms }: WrkSummary): { p50Ms: number; p99Ms: number } {
+  return { p50Ms, p99Ms }
+}
+
+/** Without those that never happened. */
+export function told(outcomes: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(outcomes).filter(([, count]) => count > 0))
 }
 
 export async function withSite<T>(plan: Plan, settings: SiteSettings, work: (site: Site) => Promise<T>): Promise<T> {

@@ -21,6 +21,12 @@ export interface SiteSettings {
   readonly stock: number
   /** Of the node, as environment names without the prefix. */
   readonly node: Readonly<Record<string, string>>
+  /** Default 1. */
+  readonly nodes?: number
+  /** Fares beside the first, each with as large a stock; default 0. */
+  readonly fares?: number
+  /** Between the opening of the sale and the nodes' start. */
+  readonly prepare?: (stock: RedisStock) => Promise<void>
 }
 
 export interface RedisSite {
@@ -54,7 +60,9 @@ export async function startRedis(directory: string, fsync: SiteSettings['fsync']
   }
 }
 
-export async function openSale(stock: RedisStock, tickets: number): Promise<void> {
+export const fareAt = (index: number): string => (index === 0 ? FARE : `f${String(index).padStart(4, '0')}`)
+
+export async function openSale(stock: RedisStock, tickets: number, moreFares = 0): Promise<void> {
   const definition: SaleDefinition = {
     id: SALE,
     name: 'Bench',
@@ -62,7 +70,12 @@ export async function openSale(stock: RedisStock, tickets: number): Promise<void
     closesAtMs: null,
     limitPerBuyer: 1,
     holdMs: 300_000,
-    fares: [{ id: FARE, name: 'A', price: { amount: 100, currency: 'EUR' }, stock: tickets }],
+    fares: Array.from({ length: 1 + moreFares }, (_, n) => ({
+      id: fareAt(n),
+      name: 'A',
+      price: { amount: 100, currency: 'EUR' },
+      stock: tickets,
+    })),
     orderIdSecret: '5a'.repeat(32),
   }
   await stock.fleet.certify(0, 1)
@@ -71,77 +84,130 @@ export async function openSale(stock: RedisStock, tickets: number): Promise<void
   await stock.fleet.addSale(SALE)
 }
 
+interface SiteNode {
+  readonly url: string
+  readonly adminUrl: string
+  readonly process: Started
+}
+
 export class Site {
   readonly redis: RedisSite
-  readonly url: string
-  readonly #adminUrl: string
-  readonly #stock: RedisStock
-  readonly #node: Started
+  readonly stock: RedisStock
+  readonly #nodes: SiteNode[]
 
-  private constructor(redis: RedisSite, url: string, adminUrl: string, stock: RedisStock, node: Started) {
+  private constructor(redis: RedisSite, stock: RedisStock, nodes: SiteNode[]) {
     this.redis = redis
-    this.url = url
-    this.#adminUrl = adminUrl
-    this.#stock = stock
-    this.#node = node
+    this.stock = stock
+    this.#nodes = nodes
   }
 
   static async start(directory: string, secret: string, settings: SiteSettings): Promise<Site> {
     const redis = await startRedis(directory, settings.fsync)
     const stock = await connectRedisStock({ url: redis.url, commandTimeoutMs: 5000 })
-    await openSale(stock, settings.stock)
-    const ports = [await freePort(), await freePort()] as const
-    const [url, adminUrl] = ports.map((port) => `http://127.0.0.1:${port}`) as [string, string]
-    const node = start({
-      core: SERVER_CORE,
-      program: process.execPath,
-      args: [...nodeOptions(directory), CLI, 'run', 'node', '--id', 'n1', '--dir', directory],
-      environment: {
-        FAREBOX_REDIS_URL: redis.url,
-        FAREBOX_IDENTITY_SECRET: secret,
-        FAREBOX_ACK: settings.fsync === 'always' ? 'redis' : 'none',
-        FAREBOX_NODE_PORT: String(ports[0]),
-        FAREBOX_NODE_ADMIN_PORT: String(ports[1]),
-        ...Object.fromEntries(Object.entries(settings.node).map(([name, value]) => [`FAREBOX_${name}`, value])),
-      },
-      logPath: join(directory, 'node.log'),
-    })
-    const site = new Site(redis, url, adminUrl, stock, node)
-    await until('the node (see node.log)', READY_WITHIN_MS, async () => (await fetch(`${adminUrl}/readyz`)).ok)
+    await openSale(stock, settings.stock, settings.fares)
+    await settings.prepare?.(stock)
+    const site = new Site(redis, stock, [])
+    for (let n = 1; n <= (settings.nodes ?? 1); n += 1) {
+      site.#nodes.push(await startNode(`n${n}`, directory, secret, redis.url, settings))
+    }
+    for (const { adminUrl } of site.#nodes) {
+      await until('the node (see node.log)', READY_WITHIN_MS, async () => (await fetch(`${adminUrl}/readyz`)).ok)
+    }
     return site
   }
 
-  /** Purchases by how they ended, since the node started. */
+  /** Of the first node. */
+  get url(): string {
+    return this.urls[0] ?? ''
+  }
+
+  get urls(): string[] {
+    return this.#nodes.map(({ url }) => url)
+  }
+
+  get adminUrls(): string[] {
+    return this.#nodes.map(({ adminUrl }) => adminUrl)
+  }
+
+  get pids(): number[] {
+    return this.#nodes.flatMap(({ process }) => process.child.pid ?? [])
+  }
+
+  /** kill -9; it is out of every count from then on. */
+  async kill(index: number): Promise<void> {
+    const [killed] = this.#nodes.splice(index, 1)
+    if (killed === undefined) throw new Error(`there is no node number ${index}`)
+    killed.process.child.kill('SIGKILL')
+    await killed.process.stop()
+  }
+
+  /** Purchases by how they ended, since the nodes started. */
   async outcomes(): Promise<Record<string, number>> {
-    const text = await this.#metrics()
-    const lines = text.matchAll(/^farebox_buys_total\{outcome="(\w+)"\} (\d+)$/gm)
-    return Object.fromEntries([...lines].map(([, outcome = '', times]) => [outcome, Number(times)]))
+    const outcomes: Record<string, number> = {}
+    for (const text of await this.#metrics()) {
+      const lines = text.matchAll(/^farebox_buys_total\{outcome="(\w+)"\} (\d+)$/gm)
+      for (const [, outcome = '', times] of lines) outcomes[outcome] = (outcomes[outcome] ?? 0) + Number(times)
+    }
+    return outcomes
   }
 
-  async confirmCalls(): Promise<number> {
-    return Number(/^farebox_confirm_calls_total (\d+)$/m.exec(await this.#metrics())?.[1] ?? Number.NaN)
+  confirmCalls(): Promise<number> {
+    return this.#sum(/^farebox_confirm_calls_total (\d+)$/m)
   }
 
-  /** The stock law and every count against every other, by store and node. */
-  async faults(expected: readonly string[]): Promise<string[]> {
+  /** The stock law and every count against every other, by store and nodes; `before` was there when the nodes came. */
+  async faults(expected: readonly string[], before = 0): Promise<string[]> {
     const keys = saleKeys(SALE)
-    const snapshot = await this.#stock.sales.read(SALE, RULES)
+    const snapshot = await this.stock.sales.read(SALE, RULES)
     const orders = await this.redis.client.hlen(keys.orders)
     const buyers = await this.redis.client.hlen(keys.buyers)
-    const aborted = Number(/^farebox_http_aborted_total (\d+)$/m.exec(await this.#metrics())?.[1] ?? Number.NaN)
-    const outcomes = await this.outcomes()
+    const aborted = await this.#sum(/^farebox_http_aborted_total (\d+)$/m)
+    const told = await this.outcomes()
+    const outcomes = told['won'] === undefined ? told : { ...told, won: told['won'] + before }
     return saleFaults({ fares: snapshot?.fares ?? [], orders, buyers, outcomes, aborted }, expected)
   }
 
   async stop(): Promise<void> {
-    await this.#node.stop()
-    await this.#stock.close()
+    for (const { process } of this.#nodes) await process.stop()
+    await this.stock.close()
     await this.redis.stop()
   }
 
-  async #metrics(): Promise<string> {
-    return (await fetch(`${this.#adminUrl}/metrics`)).text()
+  /** NaN when one of the nodes does not tell. */
+  async #sum(pattern: RegExp): Promise<number> {
+    const texts = await this.#metrics()
+    return texts.reduce((sum, text) => sum + Number(pattern.exec(text)?.[1] ?? Number.NaN), 0)
   }
+
+  #metrics(): Promise<string[]> {
+    return Promise.all(this.#nodes.map(async ({ adminUrl }) => (await fetch(`${adminUrl}/metrics`)).text()))
+  }
+}
+
+async function startNode(
+  id: string,
+  directory: string,
+  secret: string,
+  redisUrl: string,
+  settings: SiteSettings,
+): Promise<SiteNode> {
+  const ports = [await freePort(), await freePort()] as const
+  const [url, adminUrl] = ports.map((port) => `http://127.0.0.1:${port}`) as [string, string]
+  const started = start({
+    core: SERVER_CORE,
+    program: process.execPath,
+    args: [...nodeOptions(directory), CLI, 'run', 'node', '--id', id, '--dir', directory],
+    environment: {
+      FAREBOX_REDIS_URL: redisUrl,
+      FAREBOX_IDENTITY_SECRET: secret,
+      FAREBOX_ACK: settings.fsync === 'always' ? 'redis' : 'none',
+      FAREBOX_NODE_PORT: String(ports[0]),
+      FAREBOX_NODE_ADMIN_PORT: String(ports[1]),
+      ...Object.fromEntries(Object.entries(settings.node).map(([name, value]) => [`FAREBOX_${name}`, value])),
+    },
+    logPath: join(directory, 'node.log'),
+  })
+  return { url, adminUrl, process: started }
 }
 
 /** As `up` starts a node, and BENCH_NODE_OPTIONS, for a profile: for example `--cpu-prof --cpu-prof-dir=/tmp/profiles`. */

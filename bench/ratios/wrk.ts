@@ -21,6 +21,7 @@ export interface WrkSummary {
   readonly refused: number
   readonly socketErrors: number
   readonly p50Ms: number
+  readonly p99Ms: number
 }
 
 export async function runWrk(load: Load): Promise<WrkSummary> {
@@ -36,7 +37,8 @@ const UNITS_MS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000, 
 export function parseSummary(text: string): WrkSummary {
   const total = /(\d+) requests in ([\d.]+)(us|ms|s|m),/.exec(text)
   const p50 = /50%\s+([\d.]+)(us|ms|s|m)/.exec(text)
-  if (total === null || p50 === null) throw new Error(`wrk printed no summary:\n${text}`)
+  const p99 = /99%\s+([\d.]+)(us|ms|s|m)/.exec(text)
+  if (total === null || p50 === null || p99 === null) throw new Error(`wrk printed no summary:\n${text}`)
   const socket = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)
   return {
     requests: Number(total[1]),
@@ -44,6 +46,7 @@ export function parseSummary(text: string): WrkSummary {
     refused: Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0),
     socketErrors: (socket ?? []).slice(1).reduce((sum, part) => sum + Number(part), 0),
     p50Ms: Number(p50[1]) * unitMs(p50[2]),
+    p99Ms: Number(p99[1]) * unitMs(p99[2]),
   }
 }
 

@@ -78,6 +78,7 @@ describe("wrk's summary", () => {
   Latency Distribution
      50%  812.00us
      75%    1.20ms
+     99%    3.50ms
   600123 requests in 10.01s, 250.00MB read
   Socket errors: connect 0, read 1, write 0, timeout 2
   Non-2xx or 3xx responses: 7
@@ -90,6 +91,7 @@ Requests/sec:  59952.3`
       refused: 7,
       socketErrors: 3,
       p50Ms: 0.812,
+      p99Ms: 3.5,
     })
   })
 

@@ -57,6 +57,7 @@ export async function runSet(options: SetOptions): Promise<number> {
       writeFileSync(join(resultsDir, 'document.json'), `${JSON.stringify(document(runs), null, 1)}\n`)
     }
   } finally {
+    killAll()
     progress.end()
     signals.forget()
   }

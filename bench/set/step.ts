@@ -15,7 +15,7 @@ export interface StepContext {
   /** Of each sample of a comparison. */
   readonly seconds: number
   readonly connections: number
-  say(line: string): void
+  readonly say: (line: string) => void
 }
 
 export interface Step {
