@@ -5,7 +5,7 @@
  * whatever happens.
  */
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, constants, readdirSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 export const EXIT_MISSING_PROGRAM = 69
@@ -28,22 +28,25 @@ const PACKAGES = {
   hey: 'hey',
   ab: 'apache2-utils',
   chromium: 'chromium',
+  postgres: 'postgresql',
 }
 
 const SERVERS = ['redis-server', 'nginx']
 const NEEDED = {
   up: SERVERS,
-  test: [...SERVERS, 'wrk', 'hey', 'ab', 'chromium'],
-  bench: [...SERVERS, 'wrk'],
+  test: [...SERVERS, 'wrk', 'hey', 'ab', 'chromium', 'postgres'],
+  bench: [...SERVERS, 'wrk', 'postgres'],
   chaos: SERVERS,
 }
 
 /** Where an ordinary user's PATH may not look although Debian puts servers there. */
 const SYSTEM_DIRECTORIES = ['/usr/sbin', '/sbin', '/usr/local/sbin']
+/** Debian keeps PostgreSQL out of every PATH, in one directory per version. */
+const POSTGRES_DIRECTORY = '/usr/lib/postgresql'
 
 /** @param {string} name @param {NodeJS.ProcessEnv} environment @returns {string | null} */
 export function findProgram(name, environment = process.env) {
-  for (const dir of (environment.PATH ?? '').split(delimiter).filter(Boolean)) {
+  for (const dir of directoriesOf(name, environment)) {
     const path = join(dir, name)
     try {
       accessSync(path, constants.X_OK)
@@ -53,6 +56,22 @@ export function findProgram(name, environment = process.env) {
     }
   }
   return null
+}
+
+/** @param {string} name @param {NodeJS.ProcessEnv} environment @returns {string[]} */
+function directoriesOf(name, environment) {
+  const path = (environment.PATH ?? '').split(delimiter).filter(Boolean)
+  return name === 'postgres' && !environment.FAREBOX_SETUP_PATH_ONLY ? [...path, ...postgresDirectories()] : path
+}
+
+/** @returns {string[]} the newest first */
+function postgresDirectories() {
+  try {
+    const versions = readdirSync(POSTGRES_DIRECTORY).toSorted((a, b) => Number(b) - Number(a))
+    return versions.map((version) => join(POSTGRES_DIRECTORY, version, 'bin'))
+  } catch {
+    return []
+  }
 }
 
 /** PATH with the directories of servers, for everything that is started from here. @param {NodeJS.ProcessEnv} environment */

@@ -62,9 +62,9 @@ describe('missing programs', () => {
   it('are named with the command that installs them, exit 69, where apt-get is not there', () => {
     const { status, stderr } = setUp('test')
     expect(status).toBe(69)
-    expect(stderr).toContain('missing: redis-server, nginx, wrk, hey, ab')
+    expect(stderr).toContain('missing: redis-server, nginx, wrk, hey, ab, chromium, postgres')
     expect(stderr).toContain(
-      'sudo apt-get update && sudo apt-get install -y --no-install-recommends redis-server nginx wrk hey apache2-utils',
+      'sudo apt-get update && sudo apt-get install -y --no-install-recommends redis-server nginx wrk hey apache2-utils chromium postgresql',
     )
   })
 

@@ -1,83 +1,161 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync, readlinkSync } from 'node:fs'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { SaleDefinition, Order } from '../../stock/core/words.ts'
-import type { Ledger } from './ledger.ts'
-import { openLedger } from './open-ledger.ts'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { SteppedClock } from '../../runtime/clock.ts'
+import type { Database } from './database.ts'
+import { openPglite } from './pglite.ts'
+import type { FileCalls } from './synced-files.ts'
 
-let directory: string
-let ledger: Ledger
+/** Numbers of errno, as WASI has them. */
+const ENOSPC = 51
+const EIO = 29
 
-const DEFINITION: SaleDefinition = {
-  id: 'demo',
-  name: 'Demo',
-  opensAtMs: null,
-  closesAtMs: null,
-  limitPerBuyer: 4,
-  holdMs: 60_000,
-  orderIdSecret: '00',
-  fares: [{ id: 'second', name: 'Second', price: { amount: 100, currency: 'CNY' }, stock: 10 }],
-}
-const held = (id: string, quantity = 1): Order => ({
-  id,
-  fareId: 'second',
-  quantity,
-  buyer: 'b',
-  state: 'held',
-  reason: null,
-  createdAtMs: Date.now(),
-  createdSeq: 1,
-  paidAtMs: null,
-  paidSeq: null,
-  releasedAtMs: null,
-  releasedSeq: null,
-})
+let box: string
+let database: Database
+const clock = new SteppedClock()
+/** What the disk does now. */
+let disk: { readonly syncs: number; readonly fault: 'none' | 'full' | 'broken' }
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'farebox-ledger-'))
-  ;({ ledger } = await openLedger(`pglite://${directory}`))
+  box = await mkdtemp(join(tmpdir(), 'farebox-ledger-'))
+  disk = { syncs: 0, fault: 'none' }
+  database = await openPglite(join(box, 'ledger'), { clock, amend: amendDisk })
+  await database.query('create table notes (id bigint primary key, text text check (length(text) < 100000))')
 })
 afterAll(async () => {
-  await ledger.close()
-  await rm(directory, { recursive: true, force: true })
+  await database.close()
+  await rm(box, { recursive: true, force: true })
+})
+beforeEach(() => {
+  disk = { syncs: 0, fault: 'none' }
 })
 
-describe('the ledger on PGlite', () => {
-  it('works', async () => {
-    expect((await ledger.createSale(DEFINITION)).outcome).toBe('created')
-    expect((await ledger.createSale(DEFINITION)).outcome).toBe('exists')
-    expect(
-      await ledger.take('demo', {
-        storeEra: 1,
-        after: { era: 0, seq: 0 },
-        upTo: { era: 1, seq: 5 },
-        orders: [held('a', 4), held('b', 4), held('c', 4), held('d', 2), held('q', 9)],
-      }),
-    ).toEqual({ outcome: 'taken', inserted: 4, conflicts: ['c'], setAside: ['q'] })
-    expect(await ledger.sale('demo')).toMatchObject({
-      taken: { era: 1, seq: 5 },
-      fares: [{ fareId: 'second', stock: 10, held: 10, paid: 0 }],
-    })
-    const results = await ledger.decide(
-      [
-        { orderId: 'a', fate: { state: 'paid' } },
-        { orderId: 'a', fate: { state: 'released', reason: 'cancelled' } },
-        { orderId: 'b', fate: { state: 'released', reason: 'cancelled' } },
-        { orderId: 'x', fate: { state: 'paid' } },
-      ],
-      null,
+function amendDisk(calls: FileCalls, errorOf: (errno: number) => Error): void {
+  const { fsync, write } = calls
+  calls.fsync = (file) => {
+    disk = { ...disk, syncs: disk.syncs + 1 }
+    // PostgreSQL panics at this: what did not reach the disk may be lost.
+    if (disk.fault === 'broken') throw errorOf(EIO)
+    return fsync?.(file) ?? 0
+  }
+  calls.write = (...values) => {
+    if (disk.fault === 'full') throw errorOf(ENOSPC)
+    return write(...values)
+  }
+}
+
+async function noteIds(): Promise<number[]> {
+  return (await database.query<{ id: number }>('select id from notes order by id')).map(({ id }) => id)
+}
+
+async function writeNote(id: number): Promise<void> {
+  await database.query('insert into notes values ($1, $2)', [id, 'x'.repeat(20_000)])
+}
+
+/** Descriptors of this process into the directory. */
+function openFiles(): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(box)
+    } catch {
+      return false
+    }
+  }).length
+}
+
+describe('a commit', () => {
+  it('reaches the disk before it is answered', async () => {
+    await writeNote(1)
+    expect(disk.syncs).toBeGreaterThan(0)
+    await database.query('delete from notes')
+  })
+})
+
+describe('statements', () => {
+  it('take arrays and give whole numbers, null and text as they are', async () => {
+    const values = ['plain', 'with "quotes", {braces} and \\', '', 'NULL', null, 'ümläut 票']
+    const rows = await database.query<{ t: string | null; n: number; b: boolean }>(
+      'select t, n, b from unnest($1::text[], $2::bigint[], $3::boolean[]) as u (t, n, b)',
+      [values, values.map((_, index) => 2 ** 52 + index), values.map((_, index) => index % 2 === 0)],
     )
-    expect(results.map((r) => r.outcome)).toEqual(['decided', 'refused', 'decided', 'no_such_order'])
-    expect(await ledger.sums('demo')).toEqual([{ fareId: 'second', held: 2, paid: 4 }])
-    expect((await ledger.unsettled('demo', 10)).map((o) => o.id)).toEqual(['c', 'a', 'b'])
-    await ledger.markSettled([{ orderId: 'a', fate: { state: 'paid' } }])
-    expect((await ledger.unsettled('demo', 10)).map((o) => o.id)).toEqual(['c', 'b'])
-    expect((await ledger.feed('demo', 0, 10)).map((o) => o.order.id)).toEqual(['c', 'd', 'a', 'b'])
-    expect(await ledger.deadLetters('demo')).toHaveLength(1)
-    for (let n = 2; n <= 5; n++)
-      expect(await ledger.retryDeadLetters('demo', 1)).toEqual({ inserted: 0, died: n === 5 ? ['q'] : [] })
-    expect((await ledger.ordersOfBuyer('b', null, 2)).items).toHaveLength(2)
-    expect(await ledger.releaseDeadLetters('demo', Date.now() + 100_000, 10)).toEqual([])
+    expect(rows).toEqual(values.map((t, index) => ({ t, n: 2 ** 52 + index, b: index % 2 === 0 })))
+  })
+
+  it('are refused by constraint and by value, away for another cause', async () => {
+    await expect(database.query(`insert into notes values (1, repeat('x', 100000))`)).rejects.toMatchObject({
+      outcome: 'refused',
+      sqlState: '23514',
+      constraint: 'notes_text_check',
+    })
+    await expect(database.query('select $1::bigint', ['one'])).rejects.toMatchObject({ outcome: 'refused' })
+    await expect(database.query('select * from nowhere')).rejects.toMatchObject({ outcome: 'away', sqlState: '42P01' })
+  })
+
+  it('of a transaction are kept all or none, and what its work throws is passed on', async () => {
+    const error = new Error('changed my mind')
+    const work = database.transaction(async (transaction) => {
+      await transaction.query(`insert into notes values (2, 'no')`)
+      throw error
+    })
+    await expect(work).rejects.toBe(error)
+    const spoilt = database.transaction(async (transaction) => {
+      await transaction.query(`insert into notes values (3, 'no')`)
+      await transaction.query('select 1 / 0').catch(() => {})
+    })
+    await expect(spoilt).rejects.toMatchObject({ outcome: 'away' })
+    clock.advance(1000)
+    expect(await noteIds()).toEqual([])
+  })
+})
+
+describe.each(['full', 'broken'] as const)('a disk that is %s', (fault) => {
+  it('stops writes, spoils nothing, and is forgotten when it is well again', async () => {
+    const before = await noteIds()
+    const filesBefore = openFiles()
+    await writeNote(10 + before.length)
+    for (let tries = 0; tries < 3; tries += 1) {
+      disk = { ...disk, fault }
+      await expect(writeNote(1000 + tries)).rejects.toMatchObject({ outcome: 'away' })
+      disk = { ...disk, fault: 'none' }
+      clock.advance(1000)
+    }
+    // What was refused may have been kept or not; what was answered is there.
+    expect((await noteIds()).filter((id) => id < 1000)).toEqual([...before, 10 + before.length])
+    await writeNote(100 + before.length)
+    expect((await noteIds()).filter((id) => id < 1000)).toEqual([...before, 10 + before.length, 100 + before.length])
+    await database.query('delete from notes where id >= 100')
+    expect(openFiles()).toBeLessThan(filesBefore + 20)
+  })
+
+  it('does not let every call open the directory anew', async () => {
+    disk = { ...disk, fault }
+    await expect(writeNote(2000)).rejects.toMatchObject({ outcome: 'away' })
+    clock.advance(1000)
+    await expect(writeNote(2001)).rejects.toMatchObject({ outcome: 'away' })
+    const startedMs = performance.now()
+    for (let calls = 0; calls < 1000; calls += 1) {
+      await expect(database.query('select 1')).rejects.toMatchObject({ outcome: 'away' })
+    }
+    expect(performance.now() - startedMs).toBeLessThan(1000)
+    disk = { ...disk, fault: 'none' }
+    clock.advance(1000)
+    await noteIds()
+  })
+})
+
+describe('the directory', () => {
+  it('is opened by one process at a time, and by the next when that one was killed', async () => {
+    const directory = join(box, 'other')
+    await expect(openPglite(join(box, 'ledger'))).rejects.toThrow('is open in this process already')
+    const owner = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
+    const { identify } = await import('../../runtime/process-identity.ts')
+    const identity = identify(owner.pid ?? 0)
+    await mkdir(join(directory, `claim-${identity?.pid}-${identity?.startTicks}`), { recursive: true })
+    await expect(openPglite(directory)).rejects.toThrow(`is in use by process ${owner.pid}`)
+    expect(existsSync(join(directory, 'data'))).toBe(false)
+    owner.kill('SIGKILL')
   })
 })

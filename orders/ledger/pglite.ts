@@ -14,7 +14,7 @@ import { type Claim, claimDirectory } from './claim-directory.ts'
 import { type Database, DatabaseError, type Query, type SqlValue, type Transaction } from './database.ts'
 import { asDatabaseError, isSessionOver, sqlStateOf } from './sql-error.ts'
 import { sqlParameters } from './sql-parameters.ts'
-import { type FileCalls, SyncedFiles } from './synced-files.ts'
+import { type Amend, SyncedFiles } from './synced-files.ts'
 
 /** -F turns fsync off. Of the ways to sync the log only `fsync` reaches {@link SyncedFiles}. */
 const START_PARAMETERS = [...PGlite.defaultStartParams.filter((one) => one !== '-F'), '-c', 'wal_sync_method=fsync']
@@ -31,7 +31,7 @@ interface Instance {
 export interface PgliteOptions {
   readonly clock?: Clock
   /** See {@link SyncedFiles}. */
-  readonly amend?: (calls: FileCalls) => void
+  readonly amend?: Amend
 }
 
 /** Rejects with `DirectoryInUse` while another process has it, else with `DatabaseError`. */

@@ -23,14 +23,20 @@ export interface FileCalls {
   write: (file: OpenFile, buffer: Uint8Array, offset: number, length: number, position: number) => number
 }
 
+/** Number of errno, as WASI has it. */
+const EIO = 29
+
+/** `errorOf` makes the error that a call throws for a number of errno. */
+export type Amend = (calls: FileCalls, errorOf: (errno: number) => Error) => void
+
 type Init = NodeFS['init']
 
 export class SyncedFiles extends NodeFS {
   readonly #open = new Set<OpenFile>()
-  readonly #amend: (calls: FileCalls) => void
+  readonly #amend: Amend
 
   /** `amend` changes calls before anything is opened, to stand in for a disk that fails. */
-  constructor(directory: string, amend: (calls: FileCalls) => void = () => {}) {
+  constructor(directory: string, amend: Amend = () => {}) {
     super(directory)
     this.#amend = amend
   }
@@ -50,9 +56,16 @@ export class SyncedFiles extends NodeFS {
   #amendModule(module: PGlite['Module']): void {
     const calls = (module.NODEFS as unknown as { readonly stream_ops: FileCalls }).stream_ops
     const { open, close } = calls
+    const { ErrnoError } = module.FS as unknown as { readonly ErrnoError: new (errno: number) => Error }
+    const errorOf = (errno: number): Error => new ErrnoError(errno)
     calls.fsync = ({ nfd }) => {
-      if (nfd !== undefined) fsyncSync(nfd)
-      return 0
+      try {
+        if (nfd !== undefined) fsyncSync(nfd)
+        return 0
+      } catch {
+        // Anything but an errno would go through WebAssembly as if it were its own, and leave it running in circles.
+        throw errorOf(EIO)
+      }
     }
     calls.open = (file) => {
       open(file)
@@ -62,6 +75,6 @@ export class SyncedFiles extends NodeFS {
       close(file)
       if (file.shared.refcount === 0) this.#open.delete(file)
     }
-    this.#amend(calls)
+    this.#amend(calls, errorOf)
   }
 }

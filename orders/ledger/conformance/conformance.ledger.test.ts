@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Database } from '../database.ts'
+import type { EventBatch, Ledger, TakeResult } from '../ledger.ts'
 import { openDatabase } from '../open-ledger.ts'
 import { runSequence, sequence } from './steps.ts'
 import { startTestPostgres, type TestPostgres } from './test-postgres.ts'
 import { memoryWorld, sqlWorld, type World } from './worlds.ts'
 
-const SEQUENCES = 100
+const SEQUENCES = { pglite: 60, postgres: 120 }
 
 let server: TestPostgres
 let directory: string
@@ -36,19 +37,62 @@ afterAll(async () => {
 
 let sales = 0
 
-async function compare(kind: 'pglite' | 'postgres', runs: number, plant?: (world: World) => World): Promise<void> {
+async function compare(world: World, runs: number, plant?: (world: World) => World): Promise<void> {
   await fc.assert(
     fc.asyncProperty(sequence, async (steps) => {
       const saleId = `s${(sales += 1)}x`
       const expected = await runSequence(plant === undefined ? memoryWorld() : plant(memoryWorld()), saleId, steps)
-      expect(await runSequence(worlds[kind], saleId, steps)).toEqual(expected)
+      expect(await runSequence(world, saleId, steps)).toEqual(expected)
     }),
     { numRuns: runs, endOnFailure: plant !== undefined },
   )
 }
 
 describe.each(['pglite', 'postgres'] as const)('%s and the twin in memory', (kind) => {
-  it(`answer alike in ${SEQUENCES} generated sequences`, { timeout: 120_000 }, async () => {
-    await compare(kind, SEQUENCES)
+  it(`answer alike in ${SEQUENCES[kind]} generated sequences`, { timeout: 120_000 }, async () => {
+    await compare(worlds[kind], SEQUENCES[kind])
   })
 })
+
+describe('a planted difference is found', () => {
+  const inTwin: [string, (ledger: Ledger) => Partial<Ledger>][] = [
+    ['paying forgets the deadline', (ledger) => ({ decide: async (decisions) => ledger.decide(decisions, null) })],
+    ['a fenced batch is taken', (ledger) => ({ take: async (sale, batch) => takeUnfenced(ledger, sale, batch) })],
+    ['settling is forgotten', () => ({ markSettled: async () => {} })],
+  ]
+  it.each(inTwin)('in the twin: %s', { timeout: 60_000 }, async (_name, change) => {
+    const plant = (world: World): World => ({ ...world, ledger: changed(world.ledger, change(world.ledger)) })
+    await expect(compare(worlds.postgres, 300, plant)).rejects.toThrow(/Counterexample/)
+  })
+
+  const inSql: [string, string][] = [
+    ['counters are not moved on', 'drop trigger orders_counted_on on orders'],
+    ['counters are not moved in', 'drop trigger orders_counted_in on orders'],
+    ['the last guard is gone', 'alter table fares drop constraint fares_never_oversold'],
+    [
+      'the clock is ahead',
+      `create or replace function ledger_now_ms() returns bigint language sql as $$ select now_ms + 1 from test_world $$`,
+    ],
+  ]
+  it.each(inSql)('in the database: %s', { timeout: 60_000 }, async (_name, statement) => {
+    const database = await openDatabase(await server.database())
+    databases.push(database)
+    const world = await sqlWorld(database)
+    await database.query(statement)
+    await expect(compare(world, 300, (twin) => twin)).rejects.toThrow(/Counterexample/)
+  })
+})
+
+function changed(ledger: Ledger, change: Partial<Ledger>): Ledger {
+  return new Proxy(ledger, {
+    get(target, name): unknown {
+      const value: unknown = Reflect.get(name in change ? change : target, name)
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+    },
+  })
+}
+
+async function takeUnfenced(ledger: Ledger, saleId: string, batch: EventBatch): Promise<TakeResult> {
+  const era = (await ledger.sale(saleId))?.era ?? 1
+  return ledger.take(saleId, { ...batch, storeEra: era })
+}

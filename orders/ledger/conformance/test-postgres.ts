@@ -1,9 +1,10 @@
 /** A PostgreSQL server of a test's own: own directory, a unix socket in it and no port, ended by its pid. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { chown, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { openPostgres } from '../postgres.ts'
 
@@ -67,12 +68,17 @@ async function ended(server: ChildProcess): Promise<void> {
   if (server.exitCode === null && server.signalCode === null) await once(server, 'exit')
 }
 
-/** Debian keeps servers out of PATH, one directory per version. */
+/** From PATH where it is, else from Debian's place, one directory per version. */
 async function binDirectory(): Promise<string> {
-  const versions = await readdir(DEBIAN).catch(() => [])
-  const newest = versions.toSorted((a, b) => Number(b) - Number(a))[0]
-  if (newest === undefined) throw new Error(`PostgreSQL is missing in ${DEBIAN}: apt-get install postgresql`)
-  return join(DEBIAN, newest, 'bin')
+  const versions = (await readdir(DEBIAN).catch(() => [])).toSorted((a, b) => Number(b) - Number(a))
+  const places = [
+    ...(process.env['PATH'] ?? '').split(delimiter),
+    ...versions.map((version) => join(DEBIAN, version, 'bin')),
+  ]
+  for (const place of places) {
+    if (existsSync(join(place, 'initdb')) && existsSync(join(place, 'postgres'))) return place
+  }
+  throw new Error('PostgreSQL is missing: apt-get install postgresql')
 }
 
 /** PostgreSQL refuses to run as root. */
