@@ -54,9 +54,12 @@ export class FleetMember {
     try {
       if (!this.#isJoined && (this.#isLeaving || !(await this.#join()))) return null
       const reply = await this.#fleet.heartbeat({ id: this.#self.id, epoch: this.epoch })
-      if (reply.outcome !== 'alive') {
+      // A store that came back as an older copy hands out epochs again that it had handed out before: the one it
+      // gave to the judgement "dead" may be the one this node got in the life that was lost.
+      const isDead = reply.outcome === 'alive' && reply.state === 'dead'
+      if (reply.outcome !== 'alive' || isDead) {
         this.#isJoined = false
-        this.#logger.info({ outcome: reply.outcome, epoch: this.epoch }, 'out of the fleet')
+        this.#logger.info({ outcome: isDead ? 'dead' : reply.outcome, epoch: this.epoch }, 'out of the fleet')
         return null
       }
       this.state = reply.state

@@ -33,7 +33,7 @@ export function adminRoutes(nodeId: string, node: SellingNode, metrics: Metrics,
 }
 
 /** What this node knows, for recovery, `quota` and `audit`. */
-function stateOf(nodeId: string, node: SellingNode): unknown {
+export function stateOf(nodeId: string, node: SellingNode): unknown {
   return {
     nodeId,
     epoch: node.member?.epoch ?? 0,
