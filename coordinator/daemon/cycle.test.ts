@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DEMO, TestNode, testWorld, type TestWorld } from '../operations/test-world.ts'
+import { compareVersions } from '../../stock/core/words.ts'
 import type { Topology } from '../plan/topology.ts'
 import { answerAdmin, type AdminParts } from './admin-routes.ts'
 import { Cycle } from './cycle.ts'
@@ -19,6 +20,8 @@ interface TestCoordinator extends AdminParts {
 
 const NO_QUERY = new URLSearchParams()
 let directory = ''
+/** What happens while the load balancer is busy. */
+let whileApplying = async (): Promise<void> => {}
 let world: TestWorld
 let c1: TestCoordinator
 let n1: TestNode
@@ -28,7 +31,14 @@ async function coordinator(id: string): Promise<TestCoordinator> {
   const { port, rules, askNode, monotonicMs } = world
   const [eras, marks] = await Promise.all([openEraBook(directory), openMarkBook(directory, id)])
   const applied: Topology[] = []
-  const loadBalancer = { apply: async (topology: Topology) => applied.push(topology) > 0 }
+  const loadBalancer = {
+    async apply(topology: Topology) {
+      await whileApplying()
+      const newest = applied.at(-1)?.version
+      if (newest !== undefined && compareVersions(topology.version, newest) < 0) return false
+      return applied.push(topology) > 0
+    },
+  }
   const leadership = new Leadership(port.fleet, { id, adminUrl: `http://${id}` }, monotonicMs)
   const recovery = new Recovery({ port, eras, marks, askNode, log: SILENT, monotonicMs, declaredDurable: false })
   const parts = { port, rules, leadership, loadBalancer, marks, recovery, log: SILENT, monotonicMs }
@@ -73,6 +83,7 @@ function idsOf(topology: Topology | undefined): string[] | undefined {
 }
 
 beforeEach(async () => {
+  whileApplying = async () => {}
   directory = await mkdtemp(join(tmpdir(), 'farebox-cycle-'))
   world = testWorld()
   c1 = await coordinator('c1')
@@ -103,6 +114,34 @@ describe('a leader', () => {
   it('brings live nodes to the load balancer once', () => {
     expect(idsOf(c1.applied.at(-1))).toEqual(['n1', 'n2'])
     expect(c1.applied.filter((topology) => topology.servers.length === 2)).toHaveLength(1)
+  })
+
+  it('applies again what was under way when its lease ended', async () => {
+    whileApplying = async () => {
+      whileApplying = async () => {}
+      world.restartStore()
+      await c1.cycle.tick()
+      await n1.joinFleet()
+      await n2.joinFleet()
+    }
+    await go(2200, [n2])
+    expect(c1.applied.map((topology) => idsOf(topology)?.join())).toContain('n2')
+    await go(1000, [n1, n2])
+    expect(idsOf(c1.applied.at(-1))).toEqual(['n1', 'n2'])
+  })
+
+  it('begins a new era of the fleet when an older copy of its record came back', async () => {
+    const { fleetRecord } = world.stock
+    const copy = structuredClone(fleetRecord)
+    for (let times = 0; times < 10; times += 1) await n2.joinFleet()
+    await go(2200, [n2])
+    expect(idsOf(c1.applied.at(-1))).toEqual(['n2'])
+    Object.assign(fleetRecord, copy)
+    await n1.joinFleet()
+    await n2.joinFleet()
+    await go(3000, [n1, n2])
+    expect(idsOf(c1.applied.at(-1))).toEqual(['n1', 'n2'])
+    expect((await world.port.fleet.read()).version.era).toBeGreaterThan(copy.era)
   })
 
   it('declares a silent node dead, fences it in the sale, takes it out of nginx, and then rests', async () => {

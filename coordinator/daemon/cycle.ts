@@ -5,7 +5,7 @@
  * Nothing here is needed for correctness (the store decides scarcity), so any error ends this round and the next
  * one starts from what is then observed.
  */
-import type { QuotaRules } from '../../stock/core/words.ts'
+import { compareVersions, type QuotaRules } from '../../stock/core/words.ts'
 import type { FleetSnapshot, SaleSnapshot, StockPort } from '../../stock/port.ts'
 import { DEAF, hear, uninterruptedMs, type Attention } from '../plan/attention.ts'
 import { demandWeights, observeDemand, type Demand } from '../plan/demand.ts'
@@ -80,7 +80,11 @@ export class Cycle {
       await recovery.certifyFleet(version.era)
       role = await leadership.renew()
     }
-    if (role !== this.#role) log.info({ role, before: this.#role }, 'role')
+    if (role !== this.#role) {
+      log.info({ role, before: this.#role }, 'role')
+      // What the one before had seen: a store that came back without a sale must not make us forget it.
+      if (role === 'leading') await this.#parts.marks.refresh()
+    }
     this.#role = role
   }
 
@@ -93,7 +97,7 @@ export class Cycle {
   async #observeAndAct(): Promise<void> {
     const { port, recovery, rules } = this.#parts
     const fleet = await this.#readFleet()
-    if (!fleet.certified) {
+    if (!fleet.certified || this.#isBehindPlan(fleet)) {
       await recovery.certifyFleet(fleet.version.era)
       return
     }
@@ -123,6 +127,20 @@ export class Cycle {
     for (const [saleId, snapshot] of broken) {
       this.#background(`recover ${saleId}`, () => recovery.look(saleId, snapshot, this.#nodesToAsk(fleet)))
     }
+  }
+
+  /**
+   * An older copy took the record's place, in the same life: plans made from it would be refused as older for ever.
+   * Under a new era everybody joins anew, and plans are newer again.
+   */
+  #isBehindPlan({ version }: FleetSnapshot): boolean {
+    if (this.#applied === null || compareVersions(version, this.#applied.version) >= 0) return false
+    this.#parts.log.warn(
+      { version, applied: this.#applied.version },
+      'the fleet record is older than the plan in force',
+    )
+    this.#applied = null
+    return true
   }
 
   async #readFleet(): Promise<FleetSnapshot> {
@@ -183,7 +201,7 @@ export class Cycle {
 
   /** False when this coordinator may not act any more; the rest of the round is dropped. */
   async #perform(action: Action): Promise<boolean> {
-    const { port, loadBalancer, leadership, rules, log } = this.#parts
+    const { port, loadBalancer, leadership, recovery, rules, log } = this.#parts
     const lease = leadership.lease()
     if (lease === null) return false
     switch (action.kind) {
@@ -201,8 +219,16 @@ export class Cycle {
       }
       case 'apply_topology':
         this.#background('apply the topology', async () => {
+          // Until it is known to be in force under this very lease, nobody knows what is.
+          this.#applied = null
           const inForce = await loadBalancer.apply(action.topology)
-          if (!inForce || leadership.lease() !== lease) return
+          if (leadership.lease() !== lease) return
+          if (!inForce) {
+            // Whoever leads read this record just now, so the plan in force is of one that had come further.
+            log.warn({ version: action.topology.version }, 'the fleet record is older than the plan in force')
+            await recovery.certifyFleet(action.topology.version.era)
+            return
+          }
           this.#applied = action.topology
           log.info({ topology: action.topology }, 'topology applied')
           await port.fleet.noteApplied(lease, action.topology.version)
