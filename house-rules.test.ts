@@ -101,6 +101,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'npm:tinybench',
   ],
   web: ['web'],
+  sim: ['sim', 'node', 'coordinator', 'orders', 'stock', 'runtime', 'npm:rolldown'],
   e2e: [
     'e2e',
     'runtime',
@@ -167,6 +168,13 @@ const BANS: readonly Ban[] = [
     instead: 'LifeCycle, or an exit code',
     except: ['coordinator/cli/main', 'coordinator/cli/up', 'bench'],
     inTests: true,
+  },
+  {
+    what: /\bset(Timeout|Interval|Immediate)\(|\bqueueMicrotask\(|\bperformance\.now\(|\brandomUUID\(|\brandomBytes\(/,
+    instead: 'the kernel: events, virtual time, seeded randomness',
+    within: ['sim'],
+    except: ['sim/main', 'sim/kernel', 'sim/threads', 'sim/sale', 'sim/mutants'],
+    inTests: false,
   },
   { what: /\b(pkill|killall|pidof|fuser)\b/, instead: 'a signal by pid', inTests: true },
   {

@@ -9,10 +9,11 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.test.ts', '**/*.prop.test.ts'],
-          exclude: [...exclude, '**/*.redis.test.ts', '**/*.ledger.test.ts', '**/*.e2e.test.ts'],
+          exclude: [...exclude, '**/*.redis.test.ts', '**/*.ledger.test.ts', '**/*.sim.test.ts', '**/*.e2e.test.ts'],
         },
       },
       { test: { name: 'redis', include: ['**/*.redis.test.ts'], exclude, testTimeout: 60_000, hookTimeout: 30_000 } },
+      { test: { name: 'sim', include: ['**/*.sim.test.ts'], exclude, testTimeout: 300_000 } },
       { test: { name: 'ledger', include: ['**/*.ledger.test.ts'], exclude, testTimeout: 60_000, hookTimeout: 60_000 } },
       {
         test: {

@@ -37,6 +37,7 @@ const NEEDED = {
   test: [...SERVERS, 'wrk', 'hey', 'ab', 'chromium', 'postgres'],
   bench: [...SERVERS, 'wrk', 'postgres'],
   chaos: SERVERS,
+  sim: [],
 }
 
 /** Where an ordinary user's PATH may not look although Debian puts servers there. */

@@ -1,5 +1,5 @@
 /**
- * `npm run up`, `npm test`, `npm run bench` on a machine where perhaps nothing is installed yet: prepare, then run.
+ * `npm run up`, `npm test`, `npm run sim`, `npm run bench` on a machine where perhaps nothing is installed yet: prepare, then run.
  *
  * Only Node's own modules are used, since this runs before `npm ci`. It asks for nothing; where it may not install,
  * it prints the command that would and exits 69.
@@ -40,6 +40,7 @@ const COMMANDS = {
   },
   chaos: async (args, environment) =>
     run(bin('vitest'), ['run', '--project', 'e2e', 'e2e/chaos'], { ...environment, ...chaosSettings(args) }),
+  sim: async (args, environment) => run(process.execPath, [join('dist', 'sim', 'main.js'), ...args], environment),
   bench: async (args, environment) => {
     const k6 = needsK6(args) ? { K6_BIN: ensureK6(ROOT, args, environment, note) } : {}
     return run(process.execPath, [join('dist', 'bench', 'main.js'), ...args], { ...environment, ...k6 })

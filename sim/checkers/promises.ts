@@ -1,0 +1,400 @@
+/**
+ * The promises to buyers, each as a function from evidence to what breaks it, with its smallest witness.
+ *
+ * What an acknowledgement promises is in {@link SURVIVES}: an order that a fault took which its `ack` does not survive
+ * is no violation, it is counted as lost, and the rest of the history is judged as it survived.
+ */
+import { acknowledged, type Attempt, isOk, isUnknown, type Purchase } from '../history.ts'
+import type { LossKind } from '../store-cluster.ts'
+import type { Ack, Evidence, Violation } from './evidence.ts'
+import { groupBy } from './group-by.ts'
+
+const EVERYTHING: ReadonlySet<LossKind> = new Set([
+  'unsynced',
+  'older_copy',
+  'failover',
+  'split_brain',
+  'return_to_old',
+])
+
+/** Losses of the store that an acknowledged order outlives. */
+export const SURVIVES: Readonly<Record<Ack, ReadonlySet<LossKind>>> = {
+  redis: new Set(),
+  replicated: new Set(['failover']),
+  ledger: EVERYTHING,
+}
+
+/** A "no" from memory may be so old. */
+const FRESH_MS = 1000
+/** Hops of the edge, and clocks that run differently fast by up to two in a hundred. */
+const SLACK_MS = 50
+
+export interface LostOrder {
+  readonly purchase: Purchase
+  readonly orderId: string
+  readonly kind: LossKind | null
+}
+
+/** Acknowledged orders that the surviving store does not have, with the fault that took each. */
+export function lostOrders({ history, orders, lost }: Evidence): LostOrder[] {
+  return history.flatMap((purchase) => {
+    const order = acknowledged(purchase)
+    if (order === null || orders.has(order.orderId)) return []
+    return [{ purchase, orderId: order.orderId, kind: lost.get(order.orderId)?.kind ?? null }]
+  })
+}
+
+/** P3. */
+export function noneLost(evidence: Evidence): Violation[] {
+  const survives = SURVIVES[evidence.ack]
+  return lostOrders(evidence).flatMap(({ purchase, orderId, kind }) => {
+    if (kind !== null && !survives.has(kind)) return []
+    const why = kind === null ? 'no fault took it' : `ack ${evidence.ack} survives ${kind}`
+    const witness = `${name(purchase)} was told of ${orderId}, the store has it not, ${why}`
+    return [{ rule: 'lost_acknowledged', witness }]
+  })
+}
+
+/** Losses of which no process can know: who wrote to the losing side believed it the only one. */
+const UNKNOWABLE: ReadonlySet<LossKind> = new Set(['split_brain'])
+
+/** A loss of which a node knew that ran all the while must have been told to an operator. */
+export function lossIsTold(evidence: Evidence): Violation[] {
+  if (evidence.wasAlarmed) return []
+  const silent = lostOrders(evidence).find(({ orderId, kind }) => {
+    const creation = evidence.creations.findLast((candidate) => candidate.orderId === orderId)
+    const isKnowable = kind !== null && !UNKNOWABLE.has(kind) && creation !== undefined
+    return isKnowable && (evidence.disturbedMs.get(creation.nodeId) ?? 0) < creation.atMs
+  })
+  if (silent === undefined) return []
+  const witness = `${name(silent.purchase)}: ${silent.orderId} was lost by ${silent.kind}, and nobody was told`
+  return [{ rule: 'silent_loss', witness }]
+}
+
+interface Interval {
+  readonly purchase: Purchase
+  readonly orderId: string
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/** For how long a buyer surely has an order: from being told of it until it may first have gone. */
+function tenures(evidence: Evidence): Interval[] {
+  const goneMs = new Map<string, number>()
+  for (const { orderId, atMs, state } of evidence.settled) {
+    if (state === 'released' && !goneMs.has(orderId)) goneMs.set(orderId, atMs)
+  }
+  const seen = new Set<string>()
+  const actsOn = groupBy(
+    evidence.history.flatMap(({ acts }) => acts),
+    ({ orderId }) => orderId,
+  )
+  return evidence.history.flatMap((purchase) => {
+    const order = acknowledged(purchase)
+    if (order === null || seen.has(order.orderId) || evidence.lost.has(order.orderId)) return []
+    seen.add(order.orderId)
+    const acts = actsOn.get(order.orderId) ?? []
+    const cancelMs = Math.min(...acts.map((act) => (act.kind === 'cancel' ? act.invokedMs : Number.POSITIVE_INFINITY)))
+    const isPaid = acts.some(({ kind, outcome }) => kind === 'pay' && outcome === 'ok')
+    const firstMs = purchase.attempts[0]?.invokedMs ?? 0
+    const lapseMs = isPaid ? Number.POSITIVE_INFINITY : firstMs + evidence.holdMs * (1 - SKEW_MAX)
+    // Clocks that jump may end a hold at any time; then the store's own record of its release counts.
+    const toMs = evidence.hasSteppedClocks ? (goneMs.get(order.orderId) ?? Number.POSITIVE_INFINITY) : lapseMs
+    return [{ purchase, orderId: order.orderId, fromMs: order.atMs, toMs: Math.min(cancelMs, toMs) }]
+  })
+}
+
+const SKEW_MAX = 0.05
+
+/** P1: at every instant, by what buyers were told. */
+export function neverOversold(evidence: Evidence): Violation[] {
+  const all = tenures(evidence)
+  return Object.entries(evidence.stock).flatMap(([fareId, stock]) => {
+    const own = all.filter(({ purchase }) => purchase.fareId === fareId)
+    for (const { atMs, tickets } of sweep(own)) {
+      const most = stockAtMost(evidence, fareId, stock, atMs)
+      if (tickets <= most) continue
+      return [
+        { rule: 'oversold', witness: `fare ${fareId}: buyers hold ${tickets} of ${most} at ${atMs.toFixed(1)} ms` },
+      ]
+    }
+    return []
+  })
+}
+
+/** P5: at every instant, by what buyers were told. */
+export function withinLimit(evidence: Evidence): Violation[] {
+  const byBuyer = groupBy(tenures(evidence), ({ purchase }) => purchase.buyer)
+  return [...byBuyer].flatMap(([buyer, own]) => {
+    const over = sweep(own).find(({ tickets }) => tickets > evidence.limitPerBuyer)
+    if (over === undefined) return []
+    const ids = own.map(({ orderId }) => orderId).join(', ')
+    const witness = `${buyer} holds ${over.tickets} tickets at ${over.atMs.toFixed(1)} ms, the limit is ${evidence.limitPerBuyer}: ${ids}`
+    return [{ rule: 'over_limit', witness }]
+  })
+}
+
+function sweep(intervals: readonly Interval[]): { readonly atMs: number; readonly tickets: number }[] {
+  const steps = intervals
+    .filter(({ fromMs, toMs }) => fromMs < toMs)
+    .flatMap(({ fromMs, toMs, purchase: { quantity } }) => [
+      { atMs: fromMs, by: quantity },
+      { atMs: toMs, by: -quantity },
+    ])
+    .toSorted((a, b) => a.atMs - b.atMs || a.by - b.by)
+  let tickets = 0
+  return steps.map(({ atMs, by }) => ({ atMs, tickets: (tickets += by) }))
+}
+
+function stockAtMost(evidence: Evidence, fareId: string, initial: number, atMs: number): number {
+  let most = initial
+  for (const change of evidence.stockChanges) {
+    if (change.fareId !== fareId || change.invokedMs > atMs) continue
+    const isCertain = change.isDone && change.completedMs <= atMs && evidence.lost.size === 0
+    most = isCertain ? change.stock : Math.max(most, change.stock)
+  }
+  return most
+}
+
+/** P4: one order per key, made once, the same id every time. */
+export function oneOrderPerKey({ history, lost }: Evidence): Violation[] {
+  const byKey = groupBy(
+    history.filter(({ mayRepeat }) => mayRepeat),
+    ({ buyer, key }) => `${buyer} ${key}`,
+  )
+  return [...byKey].flatMap(([owner, purchases]) => {
+    const oks = purchases.flatMap(({ attempts }) => attempts.filter(isOk))
+    const ids = new Set(oks.map(({ orderId }) => orderId))
+    if (ids.size > 1) return [{ rule: 'two_orders', witness: `${owner}: ${[...ids].join(' and ')}` }]
+    const [id] = ids
+    const made = oks.filter(({ status }) => status === 201).length
+    if (made > 1 && !lost.has(id ?? ''))
+      return [{ rule: 'made_twice', witness: `${owner}: ${id} was 201 ${made} times` }]
+    const holders = purchases.filter(({ attempts }) => attempts.some(isOk))
+    const wishes = new Set(holders.map(({ fareId, quantity }) => `${quantity} of ${fareId}`))
+    if (wishes.size > 1 && !lost.has(id ?? '')) {
+      return [{ rule: 'two_wishes', witness: `${owner}: ${id} was told for ${[...wishes].join(' and ')}` }]
+    }
+    return []
+  })
+}
+
+/** Nobody is told of somebody else's order. */
+export function ordersAreOnes({ history }: Evidence): Violation[] {
+  const ownerOf = new Map<string, string>()
+  for (const purchase of history) {
+    for (const { orderId } of purchase.attempts) {
+      if (orderId === null) continue
+      const owner = ownerOf.get(orderId) ?? purchase.buyer
+      ownerOf.set(orderId, owner)
+      if (owner !== purchase.buyer) {
+        return [{ rule: 'shared_order', witness: `${orderId} was told to ${owner} and to ${purchase.buyer}` }]
+      }
+    }
+  }
+  return []
+}
+
+/** P4, of stores: no order comes into being twice in one history. */
+export function madeOnce({ creations, lost }: Evidence): Violation[] {
+  const seen = new Set<string>()
+  for (const { orderId, buyer } of creations) {
+    if (seen.has(orderId) && !lost.has(orderId)) {
+      return [{ rule: 'made_twice', witness: `order ${orderId} of ${buyer} came into being twice in the store` }]
+    }
+    seen.add(orderId)
+  }
+  return []
+}
+
+/** P4: whoever was told of an order hears of it again, however scarce tickets are by then. */
+export function repeatsAnswered(evidence: Evidence): Violation[] {
+  for (const purchase of evidence.history) {
+    const order = acknowledged(purchase)
+    if (order === null || !purchase.mayRepeat || evidence.lost.has(order.orderId)) continue
+    for (const attempt of purchase.attempts) {
+      if (isOk(attempt) || isUnknown(attempt) || attempt.invokedMs < order.atMs) continue
+      if (attempt.invokedMs < order.atMs + FRESH_MS + SLACK_MS && mayBeBehind(evidence, order.atMs)) continue
+      if (
+        evidence.splits.some(
+          ({ fromMs, toMs }) => attempt.invokedMs <= toMs + FRESH_MS && attempt.completedMs >= fromMs,
+        )
+      ) {
+        continue
+      }
+      const witness = `${name(purchase)} was told of ${order.orderId} at ${order.atMs.toFixed(1)} ms, and ${attempt.code} at ${attempt.completedMs.toFixed(1)} ms`
+      return [{ rule: 'repeat_refused', witness }]
+    }
+  }
+  return []
+}
+
+/** A node may be a heartbeat behind with a ticket that came back and was sold again (docs/decisions/0010). */
+function mayBeBehind({ settled, stockChanges }: Evidence, atMs: number): boolean {
+  const isClose = (otherMs: number): boolean => otherMs > atMs - 2 * FRESH_MS && otherMs <= atMs + FRESH_MS
+  return (
+    settled.some((release) => release.state === 'released' && isClose(release.atMs)) ||
+    stockChanges.some((change) => isClose(change.invokedMs))
+  )
+}
+
+/** Nobody holds what nobody was told of, unless the answer was lost: each order was made while somebody asked for it. */
+export function noGhosts(evidence: Evidence): Violation[] {
+  const byKey = groupBy(evidence.history, ({ buyer }) => buyer)
+  for (const creation of evidence.creations) {
+    // A history that was thrown away holds nothing for anybody.
+    if (evidence.lost.has(creation.orderId)) continue
+    const purchases = byKey.get(creation.buyer) ?? []
+    const isAsked = purchases.some(
+      ({ fareId, quantity, attempts }) =>
+        fareId === creation.fareId &&
+        quantity === creation.quantity &&
+        attempts.some((attempt) => mayActAt(attempt, creation.atMs, evidence)),
+    )
+    if (isAsked) continue
+    const witness = `order ${creation.orderId} of ${creation.buyer} was made at ${creation.atMs.toFixed(1)} ms, when nobody waited for it`
+    return [{ rule: 'ghost_hold', witness }]
+  }
+  return []
+}
+
+/** An attempt may make an order until it is answered; without an answer until its node's deadline. */
+function mayActAt(attempt: Attempt, atMs: number, evidence: Evidence): boolean {
+  if (atMs < attempt.invokedMs) return false
+  // Says that it was surely not carried out.
+  if (attempt.code === 'busy' || attempt.code === 'recovering') return false
+  if (!isUnknown(attempt)) return atMs <= attempt.completedMs
+  const { buyDeadlineMs, hasSteppedClocks, pauseMsMax } = evidence
+  return hasSteppedClocks || atMs <= attempt.invokedMs + buyDeadlineMs * 1.05 + SLACK_MS + pauseMsMax
+}
+
+/** Every order that was made and never refused away has somebody who was told of it or never got an answer. */
+export function heldOrdersAreKnown(evidence: Evidence): Violation[] {
+  const byOrder = new Set(evidence.history.flatMap(({ attempts }) => attempts.map(({ orderId }) => orderId)))
+  const byBuyer = groupBy(evidence.history, ({ buyer }) => buyer)
+  for (const order of evidence.orders.values()) {
+    if (order.state === 'released' || byOrder.has(order.id)) continue
+    const own = (byBuyer.get(order.buyer) ?? []).filter(({ fareId }) => fareId === order.fareId)
+    if (own.some(({ attempts }) => attempts.some(isUnknown))) continue
+    return [{ rule: 'ghost_hold', witness: `${order.buyer} has ${order.id} and was refused every time` }]
+  }
+  return []
+}
+
+/** P6: a "no" was true at some moment while it was asked, or up to a heartbeat's freshness before. */
+export function noFalseScarcity(evidence: Evidence): Violation[] {
+  for (const purchase of evidence.history) {
+    for (const attempt of purchase.attempts) {
+      const { code } = attempt
+      if (code !== 'sold_out' && code !== 'all_held' && code !== 'not_enough') continue
+      if (isTrueScarcity(evidence, purchase, attempt)) continue
+      const witness = `${name(purchase)} heard ${code} between ${attempt.invokedMs.toFixed(1)} and ${attempt.completedMs.toFixed(1)} ms; it was never so`
+      return [{ rule: 'false_scarcity', witness }]
+    }
+  }
+  return []
+}
+
+function isTrueScarcity({ spans }: Evidence, { fareId, quantity }: Purchase, attempt: Attempt): boolean {
+  const fromMs = attempt.invokedMs - FRESH_MS * 1.03 - SLACK_MS
+  return spans.some(
+    (span) =>
+      span.fareId === fareId &&
+      span.toMs >= fromMs &&
+      span.fromMs <= attempt.completedMs &&
+      (attempt.code === 'not_enough'
+        ? // A batch may take the last while it is judged: what an item in its middle saw is between two spans.
+          span.remaining < quantity
+        : span.remaining === 0 && (attempt.code === 'sold_out' ? span.held === 0 : span.held > 0)),
+  )
+}
+
+/** The same of `not_open`, `paused` and `closed`. */
+export function noFalseDoor({ history, doors, opensAtMs }: Evidence): Violation[] {
+  for (const purchase of history) {
+    for (const { code, invokedMs, completedMs } of purchase.attempts) {
+      if (code !== 'not_open' && code !== 'paused' && code !== 'closed') continue
+      const fromMs = invokedMs - FRESH_MS * 1.03 - SLACK_MS
+      const isTrue = doors.some(
+        (door) =>
+          door.toMs >= fromMs &&
+          door.fromMs <= completedMs &&
+          (code === 'not_open'
+            ? door.state === 'draft' || (door.state === 'scheduled' && opensAtMs !== null)
+            : door.state === code),
+      )
+      if (isTrue) continue
+      return [
+        {
+          rule: 'false_door',
+          witness: `${name(purchase)} heard ${code} at ${completedMs.toFixed(1)} ms; it was never so`,
+        },
+      ]
+    }
+  }
+  return []
+}
+
+/** Refusals that name the buyer's own doing must be about something the buyer did. */
+export function noFalseBlame({ history, creations, limitPerBuyer }: Evidence): Violation[] {
+  const purchasesOf = groupBy(history, ({ buyer }) => buyer)
+  const madeFor = groupBy(creations, ({ buyer }) => buyer)
+  for (const purchase of history) {
+    for (const { code } of purchase.attempts) {
+      const fault = blameFault(
+        code,
+        purchase,
+        purchasesOf.get(purchase.buyer) ?? [],
+        madeFor.get(purchase.buyer) ?? [],
+        limitPerBuyer,
+      )
+      if (fault !== null) return [{ rule: 'false_blame', witness: `${name(purchase)} heard ${code}: ${fault}` }]
+    }
+  }
+  return []
+}
+
+function blameFault(
+  code: string | null,
+  purchase: Purchase,
+  own: readonly Purchase[],
+  made: readonly { readonly quantity: number }[],
+  limit: number,
+): string | null {
+  switch (code) {
+    case 'limit_reached': {
+      const tickets = made.reduce((sum, { quantity }) => sum + quantity, 0)
+      return tickets + purchase.quantity > limit ? null : `${tickets} tickets were ever made for this buyer`
+    }
+    case 'key_reused': {
+      const others = own.filter(
+        ({ key, fareId, quantity }) =>
+          key === purchase.key && (fareId !== purchase.fareId || quantity !== purchase.quantity),
+      )
+      return others.length > 0 ? null : 'the key was used for nothing else'
+    }
+    case 'bad_quantity':
+      return purchase.quantity > limit || purchase.quantity < 1 ? null : 'the quantity is right'
+    case 'no_such_sale':
+    case 'no_such_fare':
+    case 'unlawful':
+      return 'nothing like that is so'
+    default:
+      return null
+  }
+}
+
+/** P8: a node that runs answers in time, and in the end everybody knows. */
+export function everybodyKnows({ unanswered, history, hasConverged }: Evidence): Violation[] {
+  const violations = unanswered.slice(0, 1).map((witness) => ({ rule: 'unanswered', witness }))
+  if (!hasConverged) return violations
+  const open = history.find(
+    ({ attempts, mayRepeat }) => mayRepeat && !attempts.some((attempt) => !isUnknown(attempt)) && attempts.length > 0,
+  )
+  if (open !== undefined) violations.push({ rule: 'no_end', witness: `${name(open)} was never told` })
+  return violations
+}
+
+export function name({ buyer, key, quantity, fareId }: Purchase): string {
+  return `${buyer} (${key}, ${quantity} of ${fareId})`
+}

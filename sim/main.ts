@@ -1,0 +1,96 @@
+/** `npm run sim`: replays one seed, runs many, or looks whether planted bugs are found. See docs/simulation.md. */
+import { availableParallelism } from 'node:os'
+import { parseArgs } from 'node:util'
+import { runMutants } from './mutants/run.ts'
+import { findingLines, Tally } from './tally.ts'
+import { runThread } from './threads.ts'
+
+const WORKER = new URL('./worker.js', import.meta.url)
+const USAGE = `usage: npm run sim -- --seed N [--trace]
+       npm run sim -- --seeds FROM..TO [--threads T]
+       npm run sim -- --minutes M [--from SEED] [--threads T]
+       npm run sim -- mutants [NAME…] [--threads T]`
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      seed: { type: 'string' },
+      seeds: { type: 'string' },
+      minutes: { type: 'string' },
+      from: { type: 'string' },
+      threads: { type: 'string' },
+      trace: { type: 'boolean' },
+    },
+  })
+  const threads = wholeNumber(values.threads, availableParallelism())
+  if (positionals[0] === 'mutants') return runMutants(positionals.slice(1), threads, say)
+  if (values.seed !== undefined) return replay(wholeNumber(values.seed, 0), values.trace === true)
+  if (values.seeds !== undefined) {
+    const [from, to] = values.seeds.split('..')
+    return runMany(wholeNumber(from, 1), wholeNumber(to, 1), Number.POSITIVE_INFINITY, threads)
+  }
+  if (values.minutes !== undefined) {
+    return runMany(wholeNumber(values.from, 1), Number.MAX_SAFE_INTEGER, Number(values.minutes) * 60_000, threads)
+  }
+  say(USAGE)
+  return 2
+}
+
+function wholeNumber(text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise
+  const number = Number(text)
+  if (!Number.isSafeInteger(number) || number < 0) throw new RangeError(`${text} is no whole number\n${USAGE}`)
+  return number
+}
+
+/** The same seed twice: what it finds, and whether both runs were the same. */
+async function replay(seed: number, isTraced: boolean): Promise<number> {
+  const hashes: string[] = []
+  const tally = new Tally()
+  for (const round of [0, 1]) {
+    await runThread(WORKER, { from: seed, step: 1, to: seed, isTraced: isTraced && round === 0 }, (report) => {
+      if ('error' in report) say(report.error)
+      else {
+        hashes.push(report.hash)
+        for (const line of report.trace) say(line)
+      }
+      if (round === 0) tally.add(report)
+      return true
+    })
+  }
+  for (const finding of tally.findings) for (const line of findingLines(finding)) say(line)
+  const isSame = hashes.length === 2 && hashes[0] === hashes[1]
+  say(`trace hash: ${hashes.join(' and ')}${isSame ? '' : ': the runs differ'}`)
+  for (const line of tally.lines(1, 1).slice(1)) say(line)
+  return tally.findings.length > 0 || !isSame ? 1 : 0
+}
+
+async function runMany(from: number, to: number, forMs: number, threads: number): Promise<number> {
+  const startedMs = performance.now()
+  const tally = new Tally()
+  let nextLineMs = startedMs + 10_000
+  await Promise.all(
+    Array.from({ length: Math.min(threads, to - from + 1) }, (_, index) =>
+      runThread(WORKER, { from: from + index, step: threads, to }, (report) => {
+        const before = tally.findings.length
+        tally.add(report)
+        for (const finding of tally.findings.slice(before)) for (const line of findingLines(finding)) say(line)
+        const nowMs = performance.now()
+        if (nowMs > nextLineMs) {
+          nextLineMs = nowMs + 10_000
+          say(`… ${tally.sales} sales, seed ${report.seed}, ${tally.findings.length} with violations`)
+        }
+        return nowMs - startedMs < forMs
+      }),
+    ),
+  )
+  for (const line of tally.lines(performance.now() - startedMs, threads)) say(line)
+  return tally.findings.length > 0 ? 1 : 0
+}
+
+process.exitCode = await main()

@@ -1,0 +1,11 @@
+/** Seeds that found a bug. The drawing of scenarios may have changed since, so each bug also has a unit test. */
+export interface Regression {
+  readonly seed: number
+  readonly found: string
+}
+
+export const REGRESSIONS: readonly Regression[] = [
+  { seed: 443, found: 'a node that an older copy calls dead, under the epoch it has, sold nothing for ever' },
+  { seed: 547, found: 'a leader whose fleet record came back older never changed the load balancer again' },
+  { seed: 4_152_558_799, found: 'a plan under way when its lease ended was thought never to have been applied' },
+]

@@ -1,0 +1,104 @@
+/** One simulated sale: from a seed to what was found. */
+import { createLogger } from '../runtime/logger.ts'
+import { violationsOf } from './checkers/all.ts'
+import type { Ack, Evidence, Violation } from './checkers/evidence.ts'
+import { lostOrders } from './checkers/promises.ts'
+import type { FaultKind } from './faults.ts'
+import { SALE_ID } from './scenario.ts'
+import { World } from './world.ts'
+
+export interface SimulatedSale {
+  readonly seed: number
+  readonly hash: string
+  readonly violations: readonly Violation[]
+  /** Faults that took effect. */
+  readonly effects: readonly FaultKind[]
+  /** Acknowledged orders that a fault took which `ack` does not survive. */
+  readonly lostAcknowledged: number
+  readonly orders: number
+  readonly nodes: number
+  readonly requests: number
+  /** How often an operator had to decide. */
+  readonly forced: number
+  readonly events: number
+  /** Virtual time. */
+  readonly ms: number
+  readonly trace: readonly string[]
+}
+
+const ACK: Ack = 'redis'
+/** One for all runs: it writes nothing. */
+const LOGGER = createLogger({ level: 'silent' })
+
+/** Must be called from a task of the event loop, see `kernel.ts`; {@link simulate} is. */
+export function simulateNow(seed: number, isTraced = false): SimulatedSale {
+  const world = new World(seed, LOGGER, isTraced)
+  world.run()
+  const evidence = evidenceOf(world)
+  return {
+    seed,
+    hash: world.kernel.hash,
+    violations: violationsOf(evidence),
+    effects: world.effects,
+    lostAcknowledged: lostOrders(evidence).filter(({ kind }) => kind !== null).length,
+    orders: evidence.orders.size,
+    nodes: world.nodes.length,
+    requests: evidence.history.reduce((sum, { attempts }) => sum + attempts.length, 0),
+    forced: world.forced,
+    events: world.kernel.count,
+    ms: world.kernel.nowMs,
+    trace: world.kernel.trace ?? [],
+  }
+}
+
+export function simulate(seed: number, isTraced = false): Promise<SimulatedSale> {
+  return new Promise((resolve, reject) => {
+    setImmediate(() => {
+      try {
+        resolve(simulateNow(seed, isTraced))
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)))
+      }
+    })
+  })
+}
+
+export function evidenceOf(world: World): Evidence {
+  const { scenario, witness, cluster, cashier } = world
+  const { definition } = scenario
+  const record = cluster.primary.stock.saleRecords.get(SALE_ID)
+  return {
+    ack: ACK,
+    history: world.buyers.history,
+    limitPerBuyer: definition.limitPerBuyer,
+    holdMs: definition.holdMs,
+    buyDeadlineMs: scenario.buyDeadlineMs,
+    opensAtMs: definition.opensAtMs,
+    stock: Object.fromEntries(definition.fares.map(({ id, stock }) => [id, stock])),
+    stockChanges: world.stockChanges,
+    orders: record?.orders ?? new Map(),
+    fares: [...(record?.fares ?? [])].map(([fareId, fare]) => ({ fareId, ...fare })),
+    buyers: new Map([...(record?.buyers ?? [])].map(([buyer, { tickets }]) => [buyer, tickets])),
+    fates: cashier.fates,
+    conflicts: cashier.conflicts,
+    lost: cluster.lost,
+    losses: cluster.losses,
+    splits: cluster.splits,
+    creations: witness.creations,
+    settled: witness.settled,
+    spans: witness.spans,
+    doors: witness.doors,
+    lawFault: witness.lawFault,
+    leaseFault: witness.leaseFault,
+    disturbedMs: new Map(world.nodes.map(({ host }) => [host.id, Math.max(host.crashedAtMs, host.pausedAtMs)])),
+    leftOut: world.leftOut(),
+    forcedWithMark: world.forcedWithMark,
+    pauseMsMax: Math.max(...world.targets().map(({ host }) => host.pauseMsMax)),
+    crashes: world.crashes,
+    unanswered: world.edge.unanswered,
+    hasSteppedClocks: world.hasSteppedClocks,
+    wasAlarmed: world.forced > 0 || world.coordinators.some(({ alarms }) => alarms.size > 0),
+    hasConverged: world.hasConverged,
+    endMs: world.kernel.nowMs,
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * One simulated store server: the in-memory twin, and the log of everything written to it.
+ *
+ * The log is what a disk or a replica has of it. A copy that lacks the newest entries (a replica that lags, a disk
+ * that lost bytes, a backup) is made by carrying out a part of the log again on an empty twin, each entry with the
+ * clock and the fingerprint that it was first carried out with.
+ */
+import type { Order } from '../stock/core/words.ts'
+import { createMemoryStock, type MemoryStock } from '../stock/memory/memory-stock.ts'
+
+export type StoreRoom = 'sales' | 'fleet'
+type Verbs = Readonly<Record<string, (...args: readonly unknown[]) => Promise<unknown>>>
+
+interface Entry {
+  readonly room: StoreRoom
+  readonly verb: string
+  readonly args: readonly unknown[]
+  readonly storeMs: number
+  readonly fingerprint: string
+  /** Virtual time. */
+  readonly atMs: number
+}
+
+const READS = /^(read|scan|events)/
+
+export class StoreServer {
+  readonly id: string
+  fingerprint: string
+  isUp = true
+  /** Commands that arrive wait until then. */
+  stalledUntilMs = 0
+  /** How far its clock is off. */
+  clockOffsetMs = 0
+  log: Entry[] = []
+  stock: MemoryStock
+  readonly #context = { storeMs: 0, fingerprint: '' }
+
+  constructor(id: string, fingerprint: string) {
+    this.id = id
+    this.fingerprint = fingerprint
+    this.stock = this.#empty()
+  }
+
+  /** The effect is immediate; the promise only carries the reply. */
+  execute(room: StoreRoom, verb: string, args: readonly unknown[], storeMs: number, atMs: number): Promise<unknown> {
+    this.#context.storeMs = storeMs
+    this.#context.fingerprint = this.fingerprint
+    if (!READS.test(verb)) this.log.push({ room, verb, args, storeMs, fingerprint: this.fingerprint, atMs })
+    return this.#perform(room, verb, args)
+  }
+
+  /** How many entries a copy has that is so much behind. */
+  entriesUntil(atMs: number): number {
+    let count = this.log.length
+    while (count > 0 && (this.log[count - 1]?.atMs ?? 0) > atMs) count -= 1
+    return count
+  }
+
+  /** Becomes what the first entries of a log make of an empty store. */
+  become(log: readonly Entry[], count: number): void {
+    this.stock = this.#empty()
+    this.log = log.slice(0, count)
+    for (const { room, verb, args, storeMs, fingerprint } of this.log) {
+      this.#context.storeMs = storeMs
+      this.#context.fingerprint = fingerprint
+      this.#perform(room, verb, args).catch(() => {})
+    }
+  }
+
+  #perform(room: StoreRoom, verb: string, args: readonly unknown[]): Promise<unknown> {
+    const perform = (this.stock[room] as unknown as Verbs)[verb]
+    if (perform === undefined) throw new Error(`the store has no verb ${room}.${verb}`)
+    return perform(...args)
+  }
+
+  #empty(): MemoryStock {
+    const context = this.#context
+    return createMemoryStock({ nowMs: () => context.storeMs, fingerprint: () => context.fingerprint })
+  }
+}
+
+/** Every order's state, by id. */
+export type OrderStates = ReadonlyMap<string, Order['state']>
+
+export function orderStates(stock: MemoryStock): OrderStates {
+  const states = new Map<string, Order['state']>()
+  for (const { orders } of stock.saleRecords.values())
+    for (const order of orders.values()) states.set(order.id, order.state)
+  return states
+}
+
+/** Orders that the one has and the other has not, or has in another state. */
+export function ordersMissing(from: MemoryStock, to: OrderStates): string[] {
+  return [...orderStates(from)].filter(([id, state]) => to.get(id) !== state).map(([id]) => id)
+}

@@ -1,0 +1,65 @@
+/** What many simulated sales come to, in numbers, and what they found. */
+import type { Violation } from './checkers/evidence.ts'
+import type { FaultKind } from './faults.ts'
+import type { WorkerReport } from './worker.ts'
+
+export interface Finding {
+  readonly seed: number
+  readonly violations: readonly Violation[]
+}
+
+export class Tally {
+  sales = 0
+  requests = 0
+  orders = 0
+  events = 0
+  lostAcknowledged = 0
+  salesWithLoss = 0
+  forced = 0
+  readonly faults = new Map<FaultKind, number>()
+  readonly findings: Finding[] = []
+
+  add(report: WorkerReport): void {
+    this.sales += 1
+    if ('error' in report) {
+      this.findings.push({ seed: report.seed, violations: [{ rule: 'simulator', witness: report.error }] })
+      return
+    }
+    this.requests += report.requests
+    this.orders += report.orders
+    this.events += report.events
+    this.lostAcknowledged += report.lostAcknowledged
+    if (report.lostAcknowledged > 0) this.salesWithLoss += 1
+    this.forced += report.forced
+    for (const kind of report.effects) this.faults.set(kind, (this.faults.get(kind) ?? 0) + 1)
+    if (report.violations.length > 0) this.findings.push({ seed: report.seed, violations: report.violations })
+  }
+
+  /** Lines for a reader. */
+  lines(elapsedMs: number, workers: number): string[] {
+    const faults = [...this.faults.values()].reduce((sum, count) => sum + count, 0)
+    const perMinute = (this.sales / elapsedMs) * 60_000
+    return [
+      `sales: ${this.sales} in ${(elapsedMs / 1000).toFixed(1)} s, ${Math.round(perMinute)} a minute with ${workers} threads`,
+      `per sale: ${mean(this.requests, this.sales)} requests, ${mean(this.orders, this.sales)} orders, ${mean(this.events, this.sales)} events, ${mean(faults, this.sales)} faults that took effect`,
+      `faults: ${[...this.faults]
+        .toSorted((a, b) => b[1] - a[1])
+        .map(([kind, count]) => `${kind} ${count}`)
+        .join(', ')}`,
+      `operator's decisions: ${this.forced}`,
+      `lost acknowledged: ${this.lostAcknowledged} orders in ${this.salesWithLoss} sales, by faults that ack: redis does not survive`,
+      `violations: ${this.findings.length}`,
+    ]
+  }
+}
+
+function mean(sum: number, count: number): string {
+  return (sum / Math.max(1, count)).toFixed(1)
+}
+
+export function findingLines({ seed, violations }: Finding): string[] {
+  return [
+    ...violations.map(({ rule, witness }) => `seed ${seed}: ${rule}: ${witness}`),
+    `  replay: npm run sim -- --seed ${seed}`,
+  ]
+}

@@ -1,0 +1,37 @@
+/** Runs seeds one after the other in a thread of its own and reports each as it ends. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { type SimulatedSale, simulate } from './sale.ts'
+
+export interface WorkerOrder {
+  /** First seed; then every `step`-th. */
+  readonly from: number
+  readonly step: number
+  /** Last seed; absent for as long as nobody ends this thread. */
+  readonly to?: number
+  readonly isTraced?: boolean
+  /** Ends with the first seed that finds something. */
+  readonly untilFound?: boolean
+}
+
+/** A sale, as reported, or what the simulator itself stumbled over. */
+export type WorkerReport = SimulatedSale | { readonly seed: number; readonly error: string }
+
+async function runSeeds({
+  from,
+  step,
+  to = Number.MAX_SAFE_INTEGER,
+  isTraced,
+  untilFound,
+}: WorkerOrder): Promise<void> {
+  for (let seed = from; seed <= to; seed += step) {
+    const report: WorkerReport = await simulate(seed, isTraced).catch((error: unknown) => ({
+      seed,
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    }))
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    parentPort?.postMessage(report)
+    if (untilFound === true && ('error' in report || report.violations.length > 0)) return
+  }
+}
+
+void runSeeds(workerData as WorkerOrder)

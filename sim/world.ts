@@ -1,0 +1,269 @@
+/** A whole cluster in one seed: puts it together, lets people buy while things go wrong, heals it, and looks again. */
+import type { Logger } from '../runtime/logger.ts'
+import { type SaleRecord, stateAt } from '../stock/core/sale-record.ts'
+import type { SaleDefinition } from '../stock/core/words.ts'
+import type { StateChange } from '../stock/port.ts'
+import { Buyers } from './buyers.ts'
+import { Cashier } from './cashier.ts'
+import { CoordinatorProcess, Disk } from './coordinator-process.ts'
+import { Edge } from './edge.ts'
+import { heal, type FaultKind, scheduleFaults, type Target } from './faults.ts'
+import { Host } from './host.ts'
+import { Kernel } from './kernel.ts'
+import { type NodeSettings, NodeProcess } from './node-process.ts'
+import { drawScenario, SALE_ID, type Scenario } from './scenario.ts'
+import { StoreCluster } from './store-cluster.ts'
+import { Witness } from './witness.ts'
+
+/** Virtual time after healing in which everything must be sellable again. */
+const CONVERGE_MS = 60_000
+/** So long a sale may stay recovering before the operator decides. */
+const OPERATOR_WAITS_MS = 3000
+const LOOK_EVERY_MS = 250
+/** Until everybody has heard of the last ticket that came back. */
+const NEWS_MS = 1500
+const HOLD_MS_SHORT = 10_000
+
+/** A change of a fare's stock, as its operator knows it. */
+export interface StockChange {
+  readonly fareId: string
+  readonly stock: number
+  readonly invokedMs: number
+  completedMs: number
+  isDone: boolean
+}
+
+export class World {
+  readonly kernel: Kernel
+  readonly scenario: Scenario
+  readonly cluster: StoreCluster
+  readonly witness: Witness
+  readonly nodes: readonly NodeProcess[]
+  readonly coordinators: readonly CoordinatorProcess[]
+  readonly cashier: Cashier
+  readonly disk = new Disk()
+  readonly edge: Edge
+  readonly buyers: Buyers
+  readonly stockChanges: StockChange[] = []
+  /** Faults that took effect. */
+  readonly effects: FaultKind[] = []
+  readonly crashes: string[] = []
+  isHealing = false
+  /** How much of the store's log it takes to have the sale. */
+  saleMadeEntries = 0
+  hasSteppedClocks = false
+  /** How often an operator had to decide that what the store has counts. */
+  forced = 0
+  /** The same while a mark said how far the sale had come. */
+  forcedWithMark = 0
+  /** The convergence phase came to its end. */
+  hasConverged = false
+
+  constructor(seed: number, logger: Logger, isTraced: boolean) {
+    const kernel = new Kernel(seed, isTraced)
+    this.kernel = kernel
+    const scenario = drawScenario(kernel.random)
+    this.scenario = scenario
+    this.cluster = new StoreCluster(kernel, scenario.latencyMs)
+    this.witness = new Witness(kernel, this.cluster)
+    this.nodes = Array.from(
+      { length: scenario.nodes },
+      (_, index) => new NodeProcess(this.#host(`n${index + 1}`), this.cluster, this.#nodeSettings(), logger),
+    )
+    this.edge = new Edge(kernel, this.nodes, scenario.buyDeadlineMs)
+    const disk = this.disk
+    const rules = { buffer: scenario.buffer, deadAfterMs: scenario.deadAfterMs }
+    this.coordinators = ['c1', 'c2'].map(
+      (id) => new CoordinatorProcess(this.#host(id), this.cluster, disk, this.nodes, this.edge, rules, logger),
+    )
+    this.cashier = new Cashier(this.#host('orders'), this.cluster, SALE_ID, scenario.definition.holdMs)
+    this.buyers = new Buyers(
+      kernel,
+      this.edge,
+      scenario,
+      this.nodes.map(({ host }) => host.id),
+      (orderId, kind, respond) => this.#actOn(orderId, kind, respond),
+    )
+    this.cluster.onGone = (server) => {
+      for (const { link } of this.targets()) link.onGone(server)
+    }
+    kernel.onCrash = (owner, error) => {
+      // A process that lets an error go ends itself; that is what the checkers call a broken assertion.
+      this.crashes.push(`${owner?.id ?? 'the world'}: ${error instanceof Error ? (error.stack ?? '') : String(error)}`)
+      const host = this.targets().find(({ host: { id } }) => id === owner?.id)?.host
+      host?.crash()
+    }
+  }
+
+  targets(): readonly Target[] {
+    return [...this.nodes, ...this.coordinators, this.cashier]
+  }
+
+  /** Nodes that run and yet do not take part. */
+  leftOut(): string[] {
+    return this.nodes
+      .filter(({ host, isReady }) => host.isUp && !(isReady && this.edge.sendsTo(host.id)))
+      .map(({ host }) => host.id)
+  }
+
+  effect(kind: FaultKind): void {
+    this.effects.push(kind)
+  }
+
+  run(): void {
+    const { kernel, scenario } = this
+    this.#makeSale(scenario.definition)
+    this.buyers.invite()
+    this.#scheduleOperator()
+    scheduleFaults(this)
+    kernel.schedule(null, scenario.requestMs + 500, 'heal', () => this.#converge())
+    kernel.run(scenario.requestMs + CONVERGE_MS)
+  }
+
+  #host(id: string): Host {
+    const host = new Host(this.kernel, id)
+    const { skew, turnMs } = this.scenario
+    host.rate = 1 + skew * (this.kernel.random.next() * 2 - 1)
+    host.turnMs = turnMs
+    return host
+  }
+
+  #nodeSettings(): NodeSettings {
+    const { buffer, deadAfterMs, batchMaxItems, batchMaxInFlight, lineMaxItems, buyDeadlineMs, heartbeatMs } =
+      this.scenario
+    return {
+      rules: { buffer, deadAfterMs },
+      batchMaxItems,
+      batchMaxInFlight,
+      lineMaxItems,
+      buyDeadlineMs,
+      heartbeatMs,
+      weight: 1 + this.kernel.random.below(3),
+    }
+  }
+
+  /** Done before anything can go wrong: an operator makes the sale and sees that it is there. */
+  #makeSale(definition: SaleDefinition): void {
+    const { cluster } = this
+    const run = (room: 'sales' | 'fleet', verb: string, ...args: unknown[]): void =>
+      void cluster.execute(cluster.primary, room, verb, args)
+    this.kernel.schedule(null, 0, 'make the sale', () => {
+      run('sales', 'create', definition, 1)
+      if (definition.opensAtMs === null) run('sales', 'change', SALE_ID, 'open', { era: 1, seq: 0 })
+      run('fleet', 'addSale', SALE_ID)
+      this.saleMadeEntries = cluster.primary.log.length
+    })
+  }
+
+  #actOn(orderId: string, kind: 'pay' | 'cancel', respond: (outcome: 'ok' | 'fail' | 'unknown') => void): void {
+    const { host } = this.cashier
+    if (!host.isUp) return respond('unknown')
+    this.kernel.schedule(host, 1, kind, () => void this.cashier.decide(orderId, kind).then(respond))
+  }
+
+  /** An operator who pauses and opens, or changes stock, in mid-sale. */
+  #scheduleOperator(): void {
+    const { kernel, scenario } = this
+    const { random } = kernel
+    const { port } = this.cashier.link
+    const at = (): number => random.next() * scenario.requestMs
+    const change = (change: StateChange): void =>
+      void port.sales.change(SALE_ID, change, { era: 0, seq: 0 }).catch(() => {})
+    if (random.next() < 0.2) {
+      const pausesMs = at()
+      kernel.schedule(null, pausesMs, 'operator', () => change('pause'))
+      kernel.schedule(null, pausesMs + random.below(1500), 'operator', () => change('open'))
+    }
+    if (random.next() < 0.2) {
+      const [fare] = scenario.definition.fares
+      if (fare === undefined) return
+      const stock = fare.stock + random.below(20) - 5
+      kernel.schedule(null, at(), 'operator', () => this.#setStock(fare.id, stock))
+    }
+  }
+
+  #setStock(fareId: string, stock: number): void {
+    const { kernel } = this
+    const change = { fareId, stock, invokedMs: kernel.nowMs, completedMs: Number.POSITIVE_INFINITY, isDone: false }
+    this.stockChanges.push(change)
+    const ask = async (): Promise<void> => {
+      const { outcome } = await this.cashier.link.port.sales.setStock(SALE_ID, fareId, stock, { era: 0, seq: 0 })
+      change.completedMs = kernel.nowMs
+      change.isDone = outcome === 'changed' || outcome === 'unchanged'
+    }
+    ask().catch(() => {})
+  }
+
+  #converge(): void {
+    heal(this)
+    const { scenario } = this
+    let openSinceMs = this.kernel.nowMs
+    const look = (): void => {
+      const record = this.cluster.primary.stock.saleRecords.get(SALE_ID)
+      const isCertified = record !== undefined && record.certificate === this.cluster.primary.fingerprint
+      if (record !== undefined && stateAt(record, this.cluster.nowMs(this.cluster.primary)) !== 'open') this.#open()
+      if (!isCertified && this.kernel.nowMs - openSinceMs > OPERATOR_WAITS_MS) {
+        openSinceMs = this.kernel.nowMs
+        this.#decideAsOperator()
+      }
+      // Short holds lapse first: a ticket that comes back later would be news to those who heard that none is left.
+      const isLapsed = scenario.definition.holdMs > HOLD_MS_SHORT || !hasHolds(record)
+      const isQuiet = this.buyers.open === 0 && this.cashier.isSettled && isCertified && isLapsed
+      if (isQuiet) this.kernel.schedule(null, NEWS_MS, 'quiet', () => this.#sellTheRest(0))
+      else this.kernel.schedule(null, LOOK_EVERY_MS, 'look', look)
+    }
+    look()
+  }
+
+  #open(): void {
+    void this.cashier.link.port.sales.change(SALE_ID, 'open', { era: 0, seq: 0 }).catch(() => {})
+  }
+
+  #decideAsOperator(): void {
+    const [coordinator] = this.coordinators
+    const hadMark = this.disk.marks.has(SALE_ID)
+    const decide = async (): Promise<void> => {
+      if ((await coordinator?.force(SALE_ID)) !== true) return
+      this.forced += 1
+      if (hadMark) this.forcedWithMark += 1
+    }
+    this.kernel.schedule(coordinator?.host ?? null, 1, 'operator', () => void decide())
+  }
+
+  /** Fresh buyers, a few at a time, until each fare has been refused to all of a group. */
+  #sellTheRest(sent: number): void {
+    const { fares } = this.scenario.definition
+    const GROUP = 8
+    let waiting = fares.length * GROUP
+    let won = 0
+    for (const fare of fares) {
+      for (let count = 0; count < GROUP; count += 1) {
+        const number = sent + count + fares.indexOf(fare) * GROUP
+        this.buyers.sendFresh(number, fare.id, (purchase) => {
+          if (purchase.attempts.some(({ orderId }) => orderId !== null)) won += 1
+          waiting -= 1
+          if (waiting > 0) return
+          if (won > 0) this.#sellTheRest(sent + fares.length * GROUP)
+          else this.#end()
+        })
+      }
+    }
+  }
+
+  /** Everybody who ever heard a "yes" asks once more. */
+  #end(): void {
+    for (const purchase of this.buyers.history) {
+      if (purchase.mayRepeat && purchase.attempts.some(({ orderId }) => orderId !== null)) {
+        this.buyers.repeat(purchase)
+      }
+    }
+    this.kernel.schedule(null, 1500, 'end', () => {
+      this.hasConverged = true
+      this.kernel.stop()
+    })
+  }
+}
+
+function hasHolds(record: SaleRecord | undefined): boolean {
+  return record !== undefined && [...record.orders.values()].some(({ state }) => state === 'held')
+}
