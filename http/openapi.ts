@@ -156,7 +156,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'Cancels a held order; its tickets return to the sale.',
     needsToken: true,
     answers: { 200: { says: 'The order, released; also on repeat.', schema: 'Order' } },
-    problems: ['unauthenticated', 'no_such_order', 'already_paid', 'not_held'],
+    problems: ['unauthenticated', 'no_such_order', 'already_paid', 'not_held', 'recovering'],
   },
   {
     method: 'post',
@@ -165,7 +165,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'Begins the payment of a held order; the same answer on repeat.',
     needsToken: true,
     answers: { 200: { says: 'Where to pay.', schema: 'Payment' } },
-    problems: ['unauthenticated', 'no_such_order', 'not_held'],
+    problems: ['unauthenticated', 'no_such_order', 'not_held', 'recovering'],
   },
   {
     method: 'get',
@@ -174,7 +174,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'The signed tickets of a paid order, one per seat.',
     needsToken: true,
     answers: { 200: { says: 'The tickets.', schema: 'TicketList' } },
-    problems: ['unauthenticated', 'no_such_order', 'not_paid'],
+    problems: ['unauthenticated', 'no_such_order', 'not_paid', 'recovering'],
   },
   {
     method: 'post',
@@ -182,7 +182,15 @@ export const OPERATIONS: readonly Operation[] = [
     id: 'hearProvider',
     summary: "A payment provider's signed events.",
     answers: { 200: { says: 'Taken in, also when it was before.', schema: 'any' } },
-    problems: ['malformed', 'unauthenticated', 'not_found', 'too_large'],
+    problems: [
+      'malformed',
+      'bad_signature',
+      'stale_timestamp',
+      'not_found',
+      'no_such_payment',
+      'too_large',
+      'wrong_amount',
+    ],
   },
   {
     method: 'get',
@@ -197,7 +205,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: '/api/demo/session',
     id: 'demoSession',
     summary: 'A buyer and a token, where demo.signIn is on.',
-    answers: { 200: { says: 'The session.', schema: 'Session' }, 201: { says: 'The session.', schema: 'Session' } },
+    answers: { 200: { says: 'The session.', schema: 'Session' } },
     problems: ['not_found'],
   },
   {
