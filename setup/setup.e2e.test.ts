@@ -154,7 +154,7 @@ describe('installing', () => {
 
 describe('the build', () => {
   it('of two at once leaves one whole dist, and is not repeated', async () => {
-    for (const name of ['setup', 'stock', 'package.json', 'package-lock.json', 'tsconfig.json']) {
+    for (const name of ['setup', 'runtime', 'stock', 'package.json', 'package-lock.json', 'tsconfig.json']) {
       cpSync(join(root, name), join(box, name), { recursive: true })
     }
     symlinkSync(join(root, 'node_modules'), join(box, 'node_modules'))
