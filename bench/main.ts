@@ -1,6 +1,7 @@
 /** `npm run bench -- [CHOICE] [options]`. */
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { runLedger } from './ledger/main.ts'
 import { askMicro, microLines, QUESTIONS } from './micro/main.ts'
 import { runRatios, STEPS as RATIO_STEPS } from './ratios/main.ts'
 import { exitCodeOf } from './report/judge.ts'
@@ -33,6 +34,9 @@ npm run bench -- rush [--buyers 30000] [--stock 10000] [--nodes 4] [--seconds 20
 npm run bench -- micro [--seconds 1] [--only QUESTION,QUESTION]
   What the parts of a purchase cost, each alone. Questions: ${QUESTIONS.map(({ name }) => name).join(', ')}.
 
+npm run bench -- ledger [--orders 100000] [--rounds 3] [--strict]
+  How fast a backlog of orders reaches the ledger, on PGlite and on a PostgreSQL server of its own.
+
 npm run bench -- help
   This text.
 `
@@ -48,6 +52,7 @@ const OPTIONS = {
   buyers: { type: 'string', default: '30000' },
   stock: { type: 'string', default: '10000' },
   nodes: { type: 'string', default: '4' },
+  orders: { type: 'string', default: '100000' },
   k6: { type: 'string' },
   out: { type: 'string' },
   help: { type: 'boolean', default: false },
@@ -65,6 +70,7 @@ const CHOICES: Readonly<Record<string, (rest: readonly string[], values: Values)
   ratios: chooseRatios,
   rush: chooseRush,
   micro: chooseMicro,
+  ledger: chooseLedger,
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -146,6 +152,12 @@ async function chooseMicro(rest: readonly string[], values: Values): Promise<num
   const answers = await askMicro(questions, whole('seconds', values.seconds ?? '1') * 1000)
   process.stdout.write(`${microLines(answers).join('\n')}\n`)
   return answers.some(({ fault }) => fault !== null) ? 1 : 0
+}
+
+async function chooseLedger(rest: readonly string[], values: Values): Promise<number> {
+  none(rest)
+  const [orders, rounds] = [whole('orders', values.orders), whole('rounds', values.rounds)]
+  return runLedger({ orders, rounds, strict: values.strict })
 }
 
 function none(rest: readonly string[]): void {
