@@ -1,4 +1,5 @@
 /** What an operator does to a running fleet, while buyers who never repeat a request go on buying. */
+import { spawn } from 'node:child_process'
 import http from 'node:http'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -282,6 +283,92 @@ describe('the command line', () => {
 
   it('hints at the sale that was meant', async () => {
     expect(JSON.stringify((await cluster.farebox('sale', 'show', 'ruhs')).json)).toContain('did you mean rush?')
+  })
+})
+
+/** A real terminal, of a size, in which a command runs. */
+class RealTerminal {
+  readonly #socket = `farebox-${process.pid}`
+
+  async open(columns: number, rows: number, command: string): Promise<void> {
+    await this.#tmux('new-session', '-d', '-x', String(columns), '-y', String(rows), command)
+  }
+
+  async #tmux(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await runProgram('tmux', ['-L', this.#socket, '-f', '/dev/null', ...args])
+    if (code !== 0) throw new Error(`tmux ${args[0] ?? ''}: ${stderr}`)
+    return stdout
+  }
+
+  screen(): Promise<string> {
+    return this.#tmux('capture-pane', '-p')
+  }
+
+  async resize(columns: number, rows: number): Promise<void> {
+    await this.#tmux('resize-window', '-x', String(columns), '-y', String(rows))
+  }
+
+  async press(key: string): Promise<void> {
+    await this.#tmux('send-keys', key)
+  }
+
+  async close(): Promise<void> {
+    await this.#tmux('kill-server')
+  }
+}
+
+describe('watch', () => {
+  const farebox = join(import.meta.dirname, '..', 'bin', 'farebox')
+
+  it('fills a real terminal, follows its size, and leaves it as it was', async () => {
+    const load = new SteadyLoad(50)
+    const terminal = new RealTerminal()
+    await terminal.open(110, 30, `'${farebox}' watch rush --dir '${cluster.dir}'; echo "left with $?"; cat`)
+    try {
+      const full = await until('rates on the screen', async () => {
+        const screen = await terminal.screen()
+        return /buys\/s {4}won [1-9]/.test(screen) && screen
+      })
+      for (const wanted of ['q quits', 'rush  open', 'of 6,000 left', 'no alarms', 'leader c1']) {
+        expect(full).toContain(wanted)
+      }
+      for (const { id } of cluster.view.nodes) expect(full).toMatch(new RegExp(`^${id} +live`, 'm'))
+      await terminal.resize(60, 12)
+      const small = await until('the smaller screen', async () => {
+        const screen = await terminal.screen()
+        return screen.split('\n').every((line) => line.length <= 60) && screen.includes('q quits') && screen
+      })
+      expect(small).toContain('rush  open')
+      await terminal.press('q')
+      await until('the end', async () => (await terminal.screen()).startsWith('left with 0'))
+    } finally {
+      await terminal.close()
+      expect(await load.end()).toEqual([])
+    }
+  })
+
+  it('without a terminal says a line for each look', async () => {
+    const args = ['watch', 'rush', '--count', '2', '--every', '0.3', '--dir', cluster.dir]
+    const { code, stdout } = await runProgram(farebox, args)
+    expect([code, stdout.trim().split('\n').length]).toEqual([0, 2])
+    expect(stdout).toMatch(/rush open seat=\d+ won\/s=\S+ refused\/s=\S+ trouble\/s=0 .* nodes=4\/4$/m)
+  })
+})
+
+describe('events --follow', () => {
+  it('tells what happens while it runs', async () => {
+    const farebox = join(import.meta.dirname, '..', 'bin', 'farebox')
+    const child = spawn(farebox, ['events', '--follow', '--json', '--limit', '1', '--dir', cluster.dir])
+    try {
+      let text = ''
+      child.stdout.on('data', (chunk) => (text += String(chunk)))
+      await until('the first event', () => text !== '')
+      await cluster.read('node', 'weight', 'n1', '2')
+      await until('the news', () => text.includes('node n1 weighed 1, weighs 2'))
+      await cluster.read('node', 'weight', 'n1', '1')
+    } finally {
+      child.kill('SIGKILL')
+    }
   })
 })
 

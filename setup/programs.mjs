@@ -29,12 +29,13 @@ const PACKAGES = {
   ab: 'apache2-utils',
   chromium: 'chromium',
   postgres: 'postgresql',
+  tmux: 'tmux',
 }
 
 const SERVERS = ['redis-server', 'nginx']
 const NEEDED = {
   up: SERVERS,
-  test: [...SERVERS, 'wrk', 'hey', 'ab', 'chromium', 'postgres'],
+  test: [...SERVERS, 'wrk', 'hey', 'ab', 'chromium', 'postgres', 'tmux'],
   bench: [...SERVERS, 'wrk', 'postgres'],
   chaos: SERVERS,
   sim: [],

@@ -27,6 +27,7 @@ import { registerTicket } from './ticket.ts'
 import { registerToken } from './token.ts'
 import { registerUp } from './up.ts'
 import { registerVersion } from './version.ts'
+import { registerWatch } from './watch.ts'
 
 const COMMANDS: readonly RegisterCommand[] = [
   registerUp,
@@ -44,6 +45,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerAudit,
   registerOrder,
   registerTicket,
+  registerWatch,
   registerPlan,
   registerEvents,
   registerLogs,

@@ -14,7 +14,7 @@ export function terminalWidth(): number {
 
 export function table(head: readonly string[], rows: readonly (readonly Cell[])[], width = terminalWidth()): string {
   const texts = rows.map((row) => head.map((_, column) => textOf(row[column] ?? null)))
-  const isNumeric = head.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] !== 'string'))
+  const isNumeric = head.map((_, column) => texts.length > 0 && texts.every((row) => isNumber(row[column] ?? '')))
   const natural = head.map((title, column) => Math.max(title.length, ...texts.map((row) => (row[column] ?? '').length)))
   const widths = fitted(natural, isNumeric, width)
   const line = (cells: readonly string[]): string =>
@@ -27,6 +27,11 @@ export function table(head: readonly string[], rows: readonly (readonly Cell[])[
       .join(' '.repeat(GAP))
       .trimEnd()
   return [line(head), ...texts.map(line)].join('\n')
+}
+
+/** Numbers, also with a unit, grouped or rounded; a dash where there is none. */
+function isNumber(text: string): boolean {
+  return /^(-|[≤>]?-?\d[\d,.]*( m?s)?)$/.test(text)
 }
 
 function textOf(cell: Cell): string {

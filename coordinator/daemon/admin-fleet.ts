@@ -3,6 +3,7 @@ import type { Version } from '../../stock/core/words.ts'
 import type { Shares } from '../../stock/port.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
 import { changeNode, notLeader, WEIGHT_MAX, type NodeWish } from '../operations/fleet-change.ts'
+import { metricsAsker, watch } from '../operations/watch.ts'
 import { planRebalance, rebalance } from '../operations/rebalance.ts'
 import type { AdminRequest } from '../../http/admin-server.ts'
 import type { AdminParts } from './admin-routes.ts'
@@ -17,6 +18,11 @@ export async function answerFleet(parts: AdminParts, request: AdminRequest): Pro
   const [, , room, id, verb, ...rest] = path.split('/')
   if (rest.length > 0 || verb === '') return null
   if (room === 'events' && id === undefined && method === 'GET') return events(parts, request)
+  if (room === 'watch' && id === undefined && method === 'GET') {
+    const { world, recovery, marks, declaredDurable } = parts
+    const known = { cases: recovery.cases(), saleIds: marks.saleIds(), declaredDurable }
+    return watch(world, metricsAsker(), known, request.query.get('sale'))
+  }
   if (id === undefined || verb === undefined) return null
   if (room === 'nodes' && method === 'POST') {
     const body = bodyOf(request)

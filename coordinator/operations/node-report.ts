@@ -20,6 +20,8 @@ export interface SaleReport {
   readonly state: SaleState
   readonly recovering: boolean
   readonly fares: readonly FareReport[]
+  /** Wishes that wait for allowance. */
+  readonly parked?: number
   readonly winners: number
   readonly heartbeatAgeMs: number
 }
