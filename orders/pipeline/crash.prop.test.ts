@@ -10,7 +10,7 @@ import { Mortal } from './testing/crashing.ts'
 import { createWorld, FARE, HOLD_MS, type Process, rowsOf, SALE, takeAll, type World } from './testing/world.ts'
 
 const TICKETS = 40
-const RUNS = 1500
+const RUNS = 500
 
 const FATES = {
   pay: { state: 'paid' },

@@ -160,6 +160,17 @@ describe('taking', () => {
     expect((await world.ledger.sale(SALE))?.taken.seq).toBeGreaterThan(before?.seq ?? 0)
   })
 
+  it('looks less often at a sale in which nothing is bought, until something is', async () => {
+    const world = await createWorld(100)
+    const process = world.start()
+    await takeAll(process)
+    world.clock.advance(31_000)
+    expect(await process.taking.turn()).toBe(500)
+    await world.buy('ann')
+    expect(await process.taking.turn()).toBe(100)
+    expect(await process.taking.turn()).toBe(100)
+  })
+
   it('reads every order when events were trimmed that this ledger never had', async () => {
     const world = await createWorld(100)
     await world.buy(...names(10))

@@ -23,6 +23,9 @@ const BATCH_MAX = 1000
 /** A batch is committed after so many orders, or after so long, whichever comes first. */
 const BATCH_ORDERS = 100
 const BATCH_MS = 100
+/** A sale in which nothing was bought for so long is looked at less often: there may be many old ones. */
+const QUIET_AFTER_MS = 30_000
+const QUIET_WAIT_MS = 500
 /** Orders may come faster than this between two looks; they then make a larger batch. */
 const SHORTEST_WAIT_MS = 10
 /** While the store is not the certified one. */
@@ -53,6 +56,7 @@ export class Taking {
   /** Events up to here have been read: beyond the cursor only by changes that made no order. */
   #readTo: Version | null = null
   #committedMs = Number.NEGATIVE_INFINITY
+  #lastOrdersMs: number
   #ahead: Promise<EventsPage | null> | null = null
   #latest: { readonly page: EventsPage; readonly heardMs: number } | null = null
   /** When the oldest order came into being that is read and not taken; by the store's clock. */
@@ -60,6 +64,7 @@ export class Taking {
 
   constructor(parts: TakingParts) {
     this.#parts = parts
+    this.#lastOrdersMs = parts.clock.monotonicMs()
     this.#patience = new Patience(`taking ${parts.saleId}`, parts.log)
   }
 
@@ -95,7 +100,8 @@ export class Taking {
     this.#latest = { page, heardMs: this.#parts.clock.monotonicMs() }
     if (!page.certified) return this.#raise('not_certified')
     if (page.lost) return this.#takeAll(taken, page)
-    if (page.orders.length === 0 && page.complete && !this.#isEmptyBatchDue(page)) return BATCH_MS
+    if (page.orders.length > 0) this.#lastOrdersMs = this.#latest.heardMs
+    if (page.orders.length === 0 && page.complete && !this.#isEmptyBatchDue(page)) return this.#waitForMore()
     this.#oldestMs = page.orders[0]?.createdAtMs ?? null
     if (!page.complete) this.#lookAhead(page.upTo)
     return this.#commit(taken, page)
@@ -123,6 +129,11 @@ export class Taking {
     this.#ahead.catch(() => {})
   }
 
+  #waitForMore(): number {
+    const quietMs = this.#parts.clock.monotonicMs() - this.#lastOrdersMs
+    return quietMs < QUIET_AFTER_MS ? BATCH_MS : QUIET_WAIT_MS
+  }
+
   /** Has the cursor lain behind changes without orders for a while? Notes how far they were read. */
   #isEmptyBatchDue(page: EventsPage): boolean {
     this.#oldestMs = null
@@ -141,7 +152,8 @@ export class Taking {
         this.#committedMs = clock.monotonicMs()
         if (page.complete) this.#oldestMs = null
         this.#count(result)
-        return page.complete ? waitAfterBatch(orders.length) : 0
+        if (!page.complete) return 0
+        return orders.length === 0 ? this.#waitForMore() : waitAfterBatch(orders.length)
       case 'moved':
         // Another process took them. What was read ahead may not follow on from where it is now.
         this.#startOver()
