@@ -1,4 +1,4 @@
-/** The ratio benchmark: `npm run bench -- ratios`. The method is that of issue 2, "Numbers". */
+/** The ratio benchmark: `npm run bench -- ratios`. Pairs in turn, each sample from a fresh start. */
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -98,6 +98,21 @@ export async function runRatios(options: RatioOptions): Promise<number> {
 async function measure(options: RatioOptions, directory: string): Promise<number> {
   const setting = describe(options)
   say(JSON.stringify(setting))
+  const { verdicts, samples } = await measureRatios(options, directory)
+  say(['', ...verdictLines(verdicts)].join('\n'))
+  mkdirSync(options.resultsDir, { recursive: true })
+  const path = join(options.resultsDir, `ratios-${setting.at.replaceAll(/[:.]/g, '-')}.json`)
+  writeFileSync(path, `${JSON.stringify({ ...setting, verdicts, samples }, null, 2)}\n`)
+  say(`\nwritten to ${path}`)
+  return exitCode(verdicts, options.strict)
+}
+
+export type RatioLength = Pick<RatioOptions, 'pairs' | 'seconds' | 'connections' | 'only'>
+
+export async function measureRatios(
+  options: RatioLength,
+  directory: string,
+): Promise<{ readonly verdicts: readonly Verdict[]; readonly samples: readonly Measured[] }> {
   const wants = (step: string): boolean => options.only.length === 0 || options.only.includes(step)
   const plan = await makePlan(options, directory)
   const samples: Measured[] = []
@@ -108,15 +123,10 @@ async function measure(options: RatioOptions, directory: string): Promise<number
   if (wants('alone'))
     for (const fsync of ['always', 'off'] as const) verdicts.push(...(await measureAlone(plan, fsync)))
   if (wants('store')) verdicts.push(...judgeStore(await measureStore(directory)))
-  say(['', ...verdictLines(verdicts)].join('\n'))
-  mkdirSync(options.resultsDir, { recursive: true })
-  const path = join(options.resultsDir, `ratios-${setting.at.replaceAll(/[:.]/g, '-')}.json`)
-  writeFileSync(path, `${JSON.stringify({ ...setting, verdicts, samples }, null, 2)}\n`)
-  say(`\nwritten to ${path}`)
-  return exitCode(verdicts, options.strict)
+  return { verdicts, samples }
 }
 
-async function makePlan(options: RatioOptions, directory: string): Promise<Plan> {
+async function makePlan(options: RatioLength, directory: string): Promise<Plan> {
   const { pairs, seconds, connections } = options
   const secret = randomBytes(32).toString('hex')
   const warmUpCount = WARM_UP_SECONDS * REQUESTS_PER_SECOND_MAX

@@ -17,10 +17,10 @@ export interface RequestFile {
   readonly count: number
 }
 
-export function requestText(token: string, key: string): string {
+export function requestText(token: string, key: string, fare = FARE): string {
   const body = '{"quantity":1}'
   return [
-    `POST /api/sales/${SALE}/fares/${FARE}/orders HTTP/1.1`,
+    `POST /api/sales/${SALE}/fares/${fare}/orders HTTP/1.1`,
     'Host: farebox.test',
     `Authorization: Bearer ${token}`,
     `Idempotency-Key: ${key}`,
@@ -31,15 +31,21 @@ export function requestText(token: string, key: string): string {
   ].join('\r\n')
 }
 
-export async function writeRequests(path: string, secret: string, count: number): Promise<RequestFile> {
+/** Ids of fares must be of one length. */
+export async function writeRequests(
+  path: string,
+  secret: string,
+  count: number,
+  fareOf: (index: number) => string = () => FARE,
+): Promise<RequestFile> {
   const sign = tokenSigner(secret, { issuer: null, audience: null })
   const expiresAtMs = Date.now() + TTL_MS
   const out = createWriteStream(path, { highWaterMark: 1 << 20 })
-  const recordBytes = requestText(sign(buyerAt(0), expiresAtMs), keyAt(0)).length
+  const recordBytes = requestText(sign(buyerAt(0), expiresAtMs), keyAt(0), fareOf(0)).length
   for (let index = 0; index < count;) {
     let block = ''
     for (let n = 0; n < 1000 && index < count; n += 1, index += 1) {
-      const text = requestText(sign(buyerAt(index), expiresAtMs), keyAt(index))
+      const text = requestText(sign(buyerAt(index), expiresAtMs), keyAt(index), fareOf(index))
       if (text.length !== recordBytes) throw new Error(`request ${index} has another length than the first`)
       block += text
     }

@@ -7,6 +7,8 @@ const SCRIPT = fileURLToPath(new URL('./requests.lua', import.meta.url))
 
 export interface Load {
   readonly url: string
+  /** All servers, where there are several: each gets a thread and its part of the requests. */
+  readonly urls?: readonly string[]
   readonly connections: number
   readonly seconds: number
   readonly file: RequestFile
@@ -25,9 +27,19 @@ export interface WrkSummary {
 }
 
 export async function runWrk(load: Load): Promise<WrkSummary> {
-  const { url, connections, seconds, file, first, count } = load
-  const settings = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '--timeout', '5s', '-s', SCRIPT]
-  const script = [file.path, file.recordBytes, first, count].map(String)
+  const { url, urls = [url], connections, seconds, file, first, count } = load
+  const addresses = urls.length > 1 ? [urls.map((one) => new URL(one).host).join(',')] : []
+  const settings = [
+    `-t${urls.length}`,
+    `-c${connections}`,
+    `-d${seconds}s`,
+    '--latency',
+    '--timeout',
+    '5s',
+    '-s',
+    SCRIPT,
+  ]
+  const script = [file.path, file.recordBytes, first, count, ...addresses].map(String)
   return parseSummary(await output(LOAD_CORE, 'wrk', [...settings, url, '--', ...script]))
 }
 

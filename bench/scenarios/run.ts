@@ -124,7 +124,10 @@ class ScenarioInProgress {
       this.#isOver = true
       this.#mark('the last buyer has gone')
     }
-    writeFileSync(this.#file('attempts.tsv'), attemptLines(parseAttempts(readFileSync(logPath, 'utf8'))))
+    const log = readFileSync(logPath, 'utf8')
+    writeFileSync(this.#file('attempts.tsv'), attemptLines(parseAttempts(log)))
+    const notes = notesOf(log)
+    this.#k6 = { ...this.#k6, crossedInvariants: [...this.#k6.crossedInvariants, ...notes] }
   }
 
   async #count(cluster: Cluster): Promise<void> {
@@ -208,6 +211,12 @@ class ScenarioInProgress {
       figures: this.#figures,
     }
   }
+}
+
+/** What a scenario found odd, in its own words, each once. */
+function notesOf(log: string): string[] {
+  const notes = log.split('\n').flatMap((line) => /NOTE(?:\\t|\t)([^"]*)/.exec(line)?.[1] ?? [])
+  return [...new Set(notes)].map((note) => `${note} (${notes.filter((one) => one === note).length} times)`)
 }
 
 function parseAudit(text: string, code: number | null): AuditReport | null {

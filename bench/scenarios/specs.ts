@@ -103,6 +103,22 @@ export const SCENARIOS: Readonly<Record<string, () => ScenarioSpec>> = {
     refusedP99Ms: 10_000,
     during: pulseRedis,
   }),
+  'pay-journey': () => ({
+    ...COMMON,
+    name: 'pay-journey',
+    title: 'Buy, pay, ticket; or let it lapse',
+    about:
+      'Three of four who hold a ticket pay on the sandbox page and fetch their ticket; the fourth walks away. Holds lapse after a few seconds, their tickets come back, and those who were refused try again until every ticket is paid.',
+    size: { buyers: 1200, stock: 400, nodes: 2, seconds: 10 },
+    holdSeconds: 8,
+    expects: () => ({ sold: null, limitPerBuyer: 1, ticketsReturn: true, noRepeats: false }),
+    winnerP99Ms: 10_000,
+    vus: 1200,
+    figures: ({ orders }) => [
+      { name: 'orders paid', value: orders.filter(({ state }) => state === 'paid').length, unit: 'orders' },
+      { name: 'orders that lapsed', value: orders.filter(({ state }) => state === 'released').length, unit: 'orders' },
+    ],
+  }),
   retries: () => ({
     ...COMMON,
     name: 'retries',

@@ -1,6 +1,7 @@
 /** Comparisons as steps. */
 import { BASELINES } from '../baselines/all.ts'
 import { baselines, CEILINGS } from '../contest/contests.ts'
+import { runDeductions } from '../contest/deduction.ts'
 import { runDefects } from '../contest/defects.ts'
 import { type Contest, runContest } from '../contest/run.ts'
 import type { Run } from '../report/document.ts'
@@ -16,7 +17,7 @@ export const CONTEST_STEPS: readonly Step[] = [
     name: 'defects',
     about: 'what each way miscounts when a server dies',
     takes: () => (Object.keys(BASELINES).length + 2) * SAMPLE_OVERHEAD_SECONDS,
-    run: async ({ say }) => [await runDefects(say)],
+    run: async ({ say }) => [await runDefects(say), runDeductions()],
   },
 ]
 

@@ -14,7 +14,7 @@ const GIVE_UP_AFTER_MS = 60_000
 const ANSWER_WITHIN = '10s'
 const REPEAT_NOT_BEFORE_SECONDS = 0.05
 
-http.setResponseCallback(http.expectedStatuses(200, 201, 409, 422, 429, 503))
+http.setResponseCallback(http.expectedStatuses(200, 201, 303, 409, 422, 429, 503))
 
 export interface Wish {
   readonly person: Person

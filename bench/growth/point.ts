@@ -1,0 +1,132 @@
+/** One point of a curve: purchases, then refusals after zero, and what CPU they took. */
+import type { RedisStock } from '../../stock/redis/redis-stock.ts'
+import { Confirmer } from '../ratios/confirmer.ts'
+import { KNOWN_TOKENS, wrkFaults } from '../ratios/contenders.ts'
+import { type RequestFile, SALE } from '../ratios/requests.ts'
+import { fareAt, RULES, Site } from '../ratios/site.ts'
+import { runWrk, type WrkSummary } from '../ratios/wrk.ts'
+import type { GrowthPoint } from '../report/document.ts'
+import { cpuMs, redisCpuMs } from './cpu.ts'
+import { openSockets } from './sockets.ts'
+
+export interface PointSettings {
+  readonly nodes: number
+  /** Beside the first, which nobody buys here. */
+  readonly fares: number
+  readonly buyersBefore: number
+  readonly sockets: number
+}
+
+export interface PointLoad {
+  readonly directory: string
+  readonly secret: string
+  readonly file: RequestFile
+  readonly seconds: number
+  readonly connections: number
+}
+
+const STOCK = 5_000_000
+/** Behind the buyers of the file of requests. */
+const FIRST_BEFORE = 100_000_000
+const FILL_BATCH = 500
+const WARM_UP_COUNT = 110_000
+const WARM_UP_SECONDS = 1
+/** Nodes have heard of a zero by then, and those who fell silent are out of the shares. */
+const HEARD_AFTER_MS = 2000
+
+export async function measurePoint(x: number, settings: PointSettings, load: PointLoad): Promise<GrowthPoint> {
+  const { nodes, fares, buyersBefore, sockets } = settings
+  const prepare = (stock: RedisStock): Promise<void> => fill(stock, buyersBefore)
+  const { directory, secret } = load
+  const site = await Site.start(directory, secret, { fsync: 'always', stock: STOCK, node: {}, nodes, fares, prepare })
+  const opened: (() => void)[] = []
+  try {
+    opened.push(await openSockets(site.url, sockets))
+    const purchases = await measurePurchases(site, load)
+    const faults = await site.faults(['won'], buyersBefore)
+    await sellOut(site, fares)
+    const refusals = await measureRefusals(site, load)
+    return {
+      x,
+      ...purchases.figures,
+      ...refusals.figures,
+      faults: [...faults, ...purchases.faults, ...refusals.faults],
+    }
+  } finally {
+    for (const close of opened) close()
+    await site.stop()
+  }
+}
+
+/** So many orders of others, as they would be there from before. */
+async function fill(stock: RedisStock, count: number): Promise<void> {
+  if (count === 0) return
+  const confirmer = await Confirmer.join(stock, 'before', FIRST_BEFORE)
+  for (let made = 0; made < count; made += FILL_BATCH) await confirmer.confirm(Math.min(FILL_BATCH, count - made))
+}
+
+async function measurePurchases(site: Site, load: PointLoad) {
+  const { file } = load
+  await run(site, load, { seconds: WARM_UP_SECONDS, first: 0, count: WARM_UP_COUNT })
+  const before = { won: (await site.outcomes())['won'] ?? Number.NaN, calls: await site.confirmCalls() }
+  const spent = await cpuOf(site, () =>
+    run(site, load, { seconds: load.seconds, first: WARM_UP_COUNT, count: file.count - WARM_UP_COUNT }),
+  )
+  const won = ((await site.outcomes())['won'] ?? Number.NaN) - before.won
+  const calls = (await site.confirmCalls()) - before.calls
+  const figures = {
+    purchaseNodeUs: (spent.nodesMs * 1000) / won,
+    purchaseRedisUs: (spent.redisMs * 1000) / won,
+    purchasesPerCall: won / calls,
+  }
+  return { figures, faults: wrkFaults(spent.wrk, 'accepted') }
+}
+
+async function measureRefusals(site: Site, load: PointLoad) {
+  const known = { first: load.file.count - KNOWN_TOKENS, count: KNOWN_TOKENS }
+  await run(site, load, { ...known, seconds: WARM_UP_SECONDS })
+  const before = refusedOf(await site.outcomes())
+  const spent = await cpuOf(site, () => run(site, load, { ...known, seconds: load.seconds }))
+  const refused = refusedOf(await site.outcomes()) - before
+  const figures = { refusalNodeUs: (spent.nodesMs * 1000) / refused, refusalRedisUs: (spent.redisMs * 1000) / refused }
+  return { figures, faults: wrkFaults(spent.wrk, 'refused') }
+}
+
+function run(
+  site: Site,
+  load: PointLoad,
+  part: { seconds: number; first: number; count: number },
+): Promise<WrkSummary> {
+  const { urls, url } = site
+  const connections = Math.max(urls.length, load.connections - (load.connections % urls.length))
+  return runWrk({ url, urls, connections, file: load.file, ...part })
+}
+
+function refusedOf(outcomes: Readonly<Record<string, number>>): number {
+  return (outcomes['all_held'] ?? Number.NaN) + (outcomes['sold_out'] ?? Number.NaN)
+}
+
+async function cpuOf(site: Site, work: () => Promise<WrkSummary>) {
+  const read = async () => ({
+    nodesMs: site.pids.reduce((sum, pid) => sum + cpuMs(pid), 0),
+    redisMs: await redisCpuMs(site.redis.client),
+  })
+  const before = await read()
+  const wrk = await work()
+  const after = await read()
+  return { wrk, nodesMs: after.nodesMs - before.nodesMs, redisMs: after.redisMs - before.redisMs }
+}
+
+/** Lowers every stock to what is held, and waits until all nodes must have heard. */
+async function sellOut(site: Site, fares: number): Promise<void> {
+  for (let n = 0; n <= fares; n += 1) {
+    for (let isDone = false; !isDone;) {
+      const sale = await site.stock.sales.read(SALE, RULES)
+      const fare = sale?.fares.find(({ fareId }) => fareId === fareAt(n))
+      if (sale === null || fare === undefined) throw new Error(`fare ${fareAt(n)} is gone`)
+      const reply = await site.stock.sales.setStock(SALE, fare.fareId, fare.held + fare.paid, sale.version)
+      isDone = reply.outcome === 'changed' || reply.outcome === 'unchanged'
+    }
+  }
+  await new Promise((resolve) => setTimeout(resolve, HEARD_AFTER_MS))
+}
