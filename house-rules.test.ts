@@ -53,7 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'coordinator/plan': ['coordinator/plan', 'stock/core', 'stock/port', 'runtime/assert'],
   'coordinator/rehearse': ['coordinator/rehearse', 'coordinator/plan', 'node/quota', 'stock/core', 'runtime'],
-  'coordinator/operations': ['coordinator/operations', 'coordinator/plan', 'stock', 'config', 'runtime'],
+  'coordinator/operations': ['coordinator/operations', 'coordinator/plan', 'http', 'stock', 'config', 'runtime'],
   'coordinator/daemon': [
     'coordinator/daemon',
     'coordinator/operations',
@@ -102,7 +102,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'npm:tinybench',
   ],
   web: ['web'],
-  sim: ['sim', 'node', 'coordinator', 'orders', 'stock', 'runtime', 'npm:rolldown'],
+  sim: ['sim', 'node', 'coordinator', 'orders', 'http', 'stock', 'runtime', 'npm:rolldown'],
   e2e: [
     'e2e',
     'runtime',

@@ -23,7 +23,7 @@ export default defineConfig({
           // Real processes share two or so cores and are measured against the clock: one file at a time.
           fileParallelism: false,
           testTimeout: 180_000,
-          hookTimeout: 60_000,
+          hookTimeout: 120_000,
         },
       },
     ],

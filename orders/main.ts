@@ -4,22 +4,30 @@ import { maskValue, type LoadedConfig } from '../config/load.ts'
 import { ensureAdminTokens } from '../http/admin-token.ts'
 import { startAdminServer } from '../http/admin-server.ts'
 import { Identifier } from '../http/identity.ts'
+import { nodeAsker } from '../http/node-report.ts'
 import { openApiRoute } from '../http/openapi-route.ts'
 import { HttpServer } from '../http/server.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { LifeCycle } from '../runtime/life-cycle.ts'
-import { createLogger } from '../runtime/logger.ts'
+import { createLogger, type Logger } from '../runtime/logger.ts'
 import { Metrics } from '../runtime/metrics.ts'
 import { systemRandom } from '../runtime/random.ts'
+import type { QuotaRules } from '../stock/core/words.ts'
 import type { StockPort } from '../stock/port.ts'
 import { connectRedisStock } from '../stock/redis/redis-stock.ts'
 import { answerAdmin } from './admin/admin-routes.ts'
-import type { Ledger } from './ledger/ledger.ts'
+import { ActLedger } from './ledger/act-ledger.ts'
 import { openLedger } from './ledger/open-ledger.ts'
 import { OrderReader } from './order-reader.ts'
+import { Pipeline } from './pipeline/pipeline.ts'
 import { Presence } from './presence.ts'
+import { Marks } from './recovery/marks.ts'
+import { Recovery } from './recovery/recovery.ts'
+import { SaleRounds } from './recovery/sale-rounds.ts'
+import { cancelRoute } from './routes/cancel.ts'
 import { orderRoutes } from './routes/orders.ts'
 import { SaleBook } from './sale-book.ts'
+import { SaleActs } from './sales/sale-acts.ts'
 
 /** The operator's mistake: one line with what, value, what to do. */
 export class OrdersRefusal extends Error {
@@ -58,15 +66,27 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
     autoPipelining: config.redis.autoPipelining,
   })
   await refuseToJoin(port, loaded, id, ledgerUrl)
-  const ledger = await opened(ledgerUrl)
+  const { ledger, database } = await opened(ledgerUrl)
+  const tokens = await ensureAdminTokens(directory)
 
-  const rules = { buffer: bufferRule(config.quota.buffer), deadAfterMs: config.deadAfterMs }
-  const book = new SaleBook(port, rules)
-  const reader = new OrderReader({ ledger, port, book, log: logger })
   const metrics = new Metrics()
   metrics.addProcessMetrics()
   let presence: Presence | null = null
   const shownNowMs = (): number => presence?.shownNowMs() ?? systemClock.nowMs()
+  const book = new SaleBook(port, rulesOf(loaded))
+  const reader = new OrderReader({ ledger, port, book, log: logger })
+  const { acts, recovery, rounds } = saleParts(loaded, tokens.operator, { port, ledger, database, logger })
+  const pipeline = new Pipeline({
+    ledger,
+    store: port.sales,
+    clock: systemClock,
+    storeNowMs: () => presence?.storeNowMs() ?? null,
+    metrics,
+    log: logger,
+    onRecovering: () => rounds.askAgain(),
+  })
+  const { fates } = pipeline
+  const identifier = identifierOf(loaded)
   const server = new HttpServer(
     {
       logger,
@@ -75,17 +95,21 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
       allowedOrigins: config.http.allowedOrigins,
       onStockLawBroken: (error) => lifeCycle.fail(error),
     },
-    [...orderRoutes({ reader, identifier: identifierOf(loaded), shownNowMs }), openApiRoute()],
+    [
+      ...orderRoutes({ reader, identifier, shownNowMs }),
+      cancelRoute({ reader, fates, identifier, shownNowMs }),
+      openApiRoute(),
+    ],
   )
   metrics.counterFrom('farebox_http_requests_total', 'Requests of buyers.', () => server.counters.requests)
-  const { operator: token, viewer: viewerToken } = await ensureAdminTokens(directory)
+  metrics.gauge('farebox_sales_recovering', 'Sales that do not sell until recovered.', () => recovery.cases().length)
   const adminServer = await startAdminServer({
     name: `orders ${id}`,
     host,
     port: config.orders.adminPort,
-    token,
-    viewerToken,
-    answer: (request) => answerAdmin({ reader }, request),
+    token: tokens.operator,
+    viewerToken: tokens.viewer,
+    answer: (request) => answerAdmin({ ledger, reader, fates, acts, recovery, rounds, nowMs: shownNowMs }, request),
     isReady: () => lifeCycle.state === 'running' && presence?.isAnnounced === true,
     metrics: () => metrics.scrape(),
     log: logger,
@@ -94,23 +118,50 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
   const adminUrl = adminServer.url
   presence = new Presence(port.fleet, { id, url, adminUrl }, systemClock, logger)
   presence.start()
+  rounds.start()
+  pipeline.start()
 
   lifeCycle.addStopStep({ name: 'leave', timeoutMs: 2000, run: () => leave(presence) })
   lifeCycle.addStopStep({ name: 'answer', timeoutMs: CLOSE_TIMEOUT_MS * 2, run: () => closed(server) })
   lifeCycle.addStopStep({ name: 'admin', timeoutMs: CLOSE_TIMEOUT_MS, run: () => adminServer.close() })
+  lifeCycle.addStopStep({ name: 'pipeline', timeoutMs: 4000, run: () => pipeline.stop() })
+  lifeCycle.addStopStep({ name: 'sales', timeoutMs: CLOSE_TIMEOUT_MS, run: () => rounds.stop() })
   lifeCycle.addStopStep({ name: 'ledger', timeoutMs: CLOSE_TIMEOUT_MS, run: () => ledger.close() })
   lifeCycle.addStopStep({ name: 'store', timeoutMs: CLOSE_TIMEOUT_MS, run: () => port.close() })
   logger.info({ url, adminUrl }, 'serving')
   return { url, adminUrl }
 }
 
-async function opened(url: string): Promise<Ledger> {
+type Opened = Awaited<ReturnType<typeof openLedger>>
+
+async function opened(url: string): Promise<Opened> {
   try {
-    return (await openLedger(url)).ledger
+    return await openLedger(url)
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw new OrdersRefusal(`the ledger at ${shownUrl(url)} cannot be opened: ${why}`, { cause: error })
   }
+}
+
+function rulesOf({ config }: LoadedConfig): QuotaRules {
+  return { buffer: bufferRule(config.quota.buffer), deadAfterMs: config.deadAfterMs }
+}
+
+const monotonicMs = (): number => systemClock.monotonicMs()
+
+/** What looks after the sales themselves: marks, recovery, an operator's acts. */
+function saleParts(
+  loaded: LoadedConfig,
+  token: string,
+  { port, ledger, database, logger: log }: Opened & { readonly port: StockPort; readonly logger: Logger },
+): { readonly acts: SaleActs; readonly recovery: Recovery; readonly rounds: SaleRounds } {
+  const declaredDurable = loaded.config.redis.durable
+  const marks = new Marks(ledger)
+  const common = { port, ledger, rules: rulesOf(loaded), marks, log, declaredDurable }
+  const acts = new SaleActs({ ...common, acts: new ActLedger(database) })
+  const recovery = new Recovery({ ...common, askNode: nodeAsker(token), monotonicMs })
+  const rounds = new SaleRounds({ ...common, acts, recovery, monotonicMs })
+  return { acts, recovery, rounds }
 }
 
 function shownUrl(url: string): string {

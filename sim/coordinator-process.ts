@@ -1,11 +1,16 @@
-/** A coordinator as a simulated process: the real cycle, plan, lease and recovery; its files are a shared map. */
+/**
+ * A coordinator and the recovering part of an orders process, as one simulated process: the real cycle, plan, lease,
+ * rounds and recovery. Its files and the ledger are shared, and lose nothing.
+ */
 import { Cycle } from '../coordinator/daemon/cycle.ts'
 import type { EraBook } from '../coordinator/daemon/eras.ts'
 import { Leadership } from '../coordinator/daemon/leadership.ts'
-import type { Mark, MarkBook } from '../coordinator/daemon/marks.ts'
-import { Recovery } from '../coordinator/daemon/recovery.ts'
-import type { NodeReport } from '../coordinator/operations/node-report.ts'
-import { compareVersions, type QuotaRules } from '../stock/core/words.ts'
+import type { NodeReport } from '../http/node-report.ts'
+import { MemoryLedger } from '../orders/ledger/memory-ledger.ts'
+import { Marks } from '../orders/recovery/marks.ts'
+import { Recovery } from '../orders/recovery/recovery.ts'
+import { SaleRounds, type SaleRoundsParts } from '../orders/recovery/sale-rounds.ts'
+import type { QuotaRules } from '../stock/core/words.ts'
 import type { Log } from '../runtime/log.ts'
 import { delay } from '../runtime/timers.ts'
 import type { Edge } from './edge.ts'
@@ -15,21 +20,31 @@ import type { StoreCluster } from './store-cluster.ts'
 import { StoreLink } from './store-link.ts'
 
 const ROUND_MS = 200
-const MARKS_EVERY_MS = 1000
 const ASK_NODE_TIMEOUT_MS = 800
 /** A reload of nginx, with what comes before it. */
 const RELOAD_MS = 300
 
-/** What the coordinators' directory holds; survives all of them. */
+/** What the simulated operator does to a sale is done in the store alone: nothing is ever half done. */
+const NO_ACTS: SaleRoundsParts['acts'] = {
+  complete: () => Promise.resolve(),
+  adopt: () => Promise.resolve(),
+  restore: () => Promise.resolve(),
+}
+
+/** What survives all processes: the coordinators' directory, and the ledger. */
 export class Disk {
-  readonly marks = new Map<string, Mark>()
+  readonly ledger: MemoryLedger
   lastEra = 0
+
+  constructor(nowMs: () => number) {
+    this.ledger = new MemoryLedger({ nowMs })
+  }
 }
 
 export class CoordinatorProcess {
   readonly host: Host
   readonly link: StoreLink
-  recovery: Recovery
+  rounds: SaleRounds
   /** Sales that its recovery would not open by itself: an alarm that somebody saw. */
   readonly alarms = new Set<string>()
   readonly #disk: Disk
@@ -54,10 +69,10 @@ export class CoordinatorProcess {
     this.#edge = edge
     this.#rules = rules
     this.#log = log
-    this.recovery = this.#begin()
+    this.rounds = this.#begin()
     host.onStart = () => {
       this.link.connect()
-      this.recovery = this.#begin()
+      this.rounds = this.#begin()
     }
   }
 
@@ -65,20 +80,20 @@ export class CoordinatorProcess {
   async force(saleId: string): Promise<boolean> {
     const { port } = this.link
     try {
-      const [snapshot, fleet] = await Promise.all([port.sales.read(saleId, this.#rules), port.fleet.read()])
+      const snapshot = await port.sales.read(saleId, this.#rules)
       if (snapshot === null || snapshot.certified) return false
-      await this.recovery.force(saleId, snapshot, fleet.nodes)
-      return true
+      return (await this.rounds.recover(saleId)) !== null
     } catch {
       return false
     }
   }
 
-  #begin(): Recovery {
+  #begin(): SaleRounds {
     const { host, link } = this
     const { port } = link
     const monotonicMs = (): number => host.monotonicMs()
-    const marks = this.#openMarks()
+    const { ledger } = this.#disk
+    const marks = new Marks(ledger)
     const log: Log = {
       info: (fields, message) => this.#log.info(fields, message),
       warn: (fields, message) => this.#log.warn(fields, message),
@@ -88,15 +103,9 @@ export class CoordinatorProcess {
         this.#log.error(fields, message)
       },
     }
-    const recovery = new Recovery({
-      port,
-      eras: this.#openEras(),
-      marks,
-      askNode: (adminUrl) => this.#askNode(adminUrl),
-      log,
-      monotonicMs,
-      declaredDurable: false,
-    })
+    const common = { port, ledger, marks, rules: this.#rules, log, monotonicMs, declaredDurable: false }
+    const recovery = new Recovery({ ...common, askNode: (adminUrl) => this.#askNode(adminUrl) })
+    const rounds = new SaleRounds({ ...common, acts: NO_ACTS, recovery })
     const cycle = new Cycle({
       port,
       rules: this.#rules,
@@ -107,20 +116,18 @@ export class CoordinatorProcess {
           return this.#edge.apply(topology)
         },
       },
-      marks,
-      recovery,
+      eras: this.#openEras(),
       log,
       monotonicMs,
-      declaredDurable: false,
     })
-    const round = (): void =>
-      void cycle
-        .tick()
-        .catch(() => {})
-        .then(() => host.timers.after(ROUND_MS, round))
-    host.timers.after(1 + host.kernel.random.below(ROUND_MS), round)
-    host.timers.every(MARKS_EVERY_MS, () => void marks.flush())
-    return recovery
+    for (const work of [() => cycle.tick(), () => rounds.round()]) {
+      const round = (): void =>
+        void work()
+          .catch(() => {})
+          .then(() => host.timers.after(ROUND_MS, round))
+      host.timers.after(1 + host.kernel.random.below(ROUND_MS), round)
+    }
+    return rounds
   }
 
   #openEras(): EraBook {
@@ -130,23 +137,6 @@ export class CoordinatorProcess {
       allot: (above = 0) => {
         disk.lastEra = Math.max(disk.lastEra, above) + 1
         return Promise.resolve(disk.lastEra)
-      },
-    }
-  }
-
-  #openMarks(): MarkBook {
-    const disk = this.#disk.marks
-    const marks = new Map(disk)
-    return {
-      note: (saleId, { era, seq }, { durable, fingerprint }) =>
-        raise(marks, saleId, { era, seq, durable, fingerprint }),
-      get: (saleId) => marks.get(saleId) ?? null,
-      saleIds: () => [...marks.keys()],
-      refresh: async () => {
-        for (const [saleId, mark] of disk) raise(marks, saleId, mark)
-      },
-      flush: async () => {
-        for (const [saleId, mark] of marks) raise(disk, saleId, mark)
       },
     }
   }
@@ -169,11 +159,4 @@ export class CoordinatorProcess {
       })
     })
   }
-}
-
-/** A mark is raised, never lowered; the same version again may change what is known of durability. */
-function raise(into: Map<string, Mark>, saleId: string, mark: Mark): void {
-  const known = into.get(saleId)
-  const order = known === undefined ? 1 : compareVersions(mark, known)
-  if (order > 0 || (order === 0 && mark.durable !== known?.durable)) into.set(saleId, mark)
 }

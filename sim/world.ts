@@ -41,7 +41,7 @@ export class World {
   readonly nodes: readonly NodeProcess[]
   readonly coordinators: readonly CoordinatorProcess[]
   readonly cashier: Cashier
-  readonly disk = new Disk()
+  readonly disk: Disk
   readonly edge: Edge
   readonly buyers: Buyers
   readonly stockChanges: StockChange[] = []
@@ -71,7 +71,8 @@ export class World {
       (_, index) => new NodeProcess(this.#host(`n${index + 1}`), this.cluster, this.#nodeSettings(), logger),
     )
     this.edge = new Edge(kernel, this.nodes, scenario.buyDeadlineMs)
-    const disk = this.disk
+    const disk = new Disk(() => kernel.nowMs)
+    this.disk = disk
     const rules = { buffer: scenario.buffer, deadAfterMs: scenario.deadAfterMs }
     this.coordinators = ['c1', 'c2'].map(
       (id) => new CoordinatorProcess(this.#host(id), this.cluster, disk, this.nodes, this.edge, rules, logger),
@@ -148,6 +149,7 @@ export class World {
     const run = (room: 'sales' | 'fleet', verb: string, ...args: unknown[]): void =>
       void cluster.execute(cluster.primary, room, verb, args)
     this.kernel.schedule(null, 0, 'make the sale', () => {
+      void this.disk.ledger.createSale(definition)
       run('sales', 'create', definition, 1)
       if (definition.opensAtMs === null) run('sales', 'change', SALE_ID, 'open', { era: 1, seq: 0 })
       run('fleet', 'addSale', SALE_ID)
@@ -221,8 +223,8 @@ export class World {
 
   #decideAsOperator(): void {
     const [coordinator] = this.coordinators
-    const hadMark = this.disk.marks.has(SALE_ID)
     const decide = async (): Promise<void> => {
+      const hadMark = ((await this.disk.ledger.sale(SALE_ID))?.watermark.version.era ?? 0) > 0
       if ((await coordinator?.force(SALE_ID)) !== true) return
       this.forced += 1
       if (hadMark) this.forcedWithMark += 1

@@ -11,8 +11,8 @@ import { describeFaults } from '../../config/faults.ts'
 import { loadConfig, type LoadedConfig } from '../../config/load.ts'
 import type { StockPort } from '../../stock/port.ts'
 import { hostname, userInfo } from 'node:os'
-import { readMarks } from '../daemon/marks.ts'
-import { nodeAsker } from '../operations/node-report.ts'
+import { nodeAsker } from '../../http/node-report.ts'
+import { ordersDoor } from '../operations/orders-door.ts'
 import { realWorld, type World } from '../operations/world.ts'
 import { readCluster } from '../supervise/cluster-file.ts'
 import { CliError, EXIT, type CommonOptions } from './frame.ts'
@@ -27,8 +27,6 @@ export interface AdminCall {
 /** What the direct way has at hand. */
 export interface DirectWorld extends World {
   readonly declaredDurable: boolean
-  /** Sales that a coordinator once saw. */
-  readonly markedSaleIds: readonly string[]
 }
 
 const PROBE_MS = 600
@@ -180,9 +178,9 @@ async function withStore<T>(common: CommonOptions, work: (world: DirectWorld) =>
   try {
     const rules = { buffer: bufferRule(config.quota.buffer), deadAfterMs: config.deadAfterMs }
     const token = readToken(common)
-    const world = realWorld({ port, rules, askNode: nodeAsker(token === '' ? null : token) })
-    const marks = await readMarks(common.dir)
-    return await work({ ...world, declaredDurable: config.redis.durable, markedSaleIds: [...marks.keys()] })
+    const known = token === '' ? null : token
+    const world = realWorld({ port, rules, askNode: nodeAsker(known), orders: ordersDoor(port.fleet, known) })
+    return await work({ ...world, declaredDurable: config.redis.durable })
   } finally {
     await port.close()
   }

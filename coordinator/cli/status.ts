@@ -13,7 +13,7 @@ export const registerStatus: RegisterCommand = (cli) => {
     .action(
       cli.action(async (common) => {
         const view = await ask<StatusView>(common, { method: 'GET', path: '/admin/status' }, (world) =>
-          status(world, { cases: [], saleIds: world.markedSaleIds, declaredDurable: world.declaredDurable }),
+          status(world, { declaredDurable: world.declaredDurable }),
         )
         const processes = common.admin === undefined ? await processesOf(resolve(common.dir)) : []
         const dead = processes.filter(({ alive }) => !alive).map(({ name }) => `process ${name} does not run`)

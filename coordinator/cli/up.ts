@@ -33,7 +33,8 @@ interface UpOptions {
   readonly restart?: boolean
 }
 
-const READY_DEADLINE_MS = 30_000
+/** The first start makes a database, which on a busy machine takes half a minute. */
+const READY_DEADLINE_MS = 75_000
 /** Longer than any start, with all its deadlines, may take. */
 const DETACHED_DEADLINE_MS = 120_000
 

@@ -19,9 +19,8 @@ export async function answerFleet(parts: AdminParts, request: AdminRequest): Pro
   if (rest.length > 0 || verb === '') return null
   if (room === 'events' && id === undefined && method === 'GET') return events(parts, request)
   if (room === 'watch' && id === undefined && method === 'GET') {
-    const { world, recovery, marks, declaredDurable } = parts
-    const known = { cases: recovery.cases(), saleIds: marks.saleIds(), declaredDurable }
-    return watch(world, metricsAsker(), known, request.query.get('sale'))
+    const { world, declaredDurable } = parts
+    return watch(world, metricsAsker(), { declaredDurable }, request.query.get('sale'))
   }
   if (id === undefined || verb === undefined) return null
   if (room === 'nodes' && method === 'POST') {

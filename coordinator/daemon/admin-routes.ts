@@ -1,57 +1,61 @@
 /**
  * The admin API as data: from a request to an answer. The server around it (`admin-server.ts`) knows HTTP.
  *
- * Only the leader changes anything, and only it knows the marks; so whoever does not lead answers `not_leader` with
- * the leader's address, and the CLI goes there.
+ * Only the leader changes anything; so whoever does not lead answers `not_leader` with the leader's address, and the
+ * CLI goes there. What the ledger owns is asked of an orders process.
  */
-import { toldAsAnswer, type AdminRequest, type JsonAnswer } from '../../http/admin-server.ts'
-import { parseSaleFile } from '../../config/sale-file.ts'
-import { describeFaults } from '../../config/faults.ts'
+import { toldAsAnswer, type AdminAnswer, type AdminRequest, type JsonAnswer } from '../../http/admin-server.ts'
 import { audit } from '../operations/audit.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
-import { whoHasNotHeard } from '../operations/heard.ts'
-import { showOrder } from '../operations/orders.ts'
+import { changeOrder, explainOrder, showOrder } from '../operations/orders.ts'
 import { quota } from '../operations/quota.ts'
-import { changeSale, createSale, listSales, readSale } from '../operations/sales.ts'
+import { changeSale, createSale, listSales, readSale, recoverSale, setStock, transfer } from '../operations/sales.ts'
 import { status } from '../operations/status.ts'
 import { nodesView, saleView } from '../operations/views.ts'
 import type { World } from '../operations/world.ts'
 import { audited } from './admin-audit.ts'
 import { answerFleet } from './admin-fleet.ts'
 import type { Cycle } from './cycle.ts'
-import type { EraBook } from './eras.ts'
 import type { Journal } from './journal.ts'
 import type { Leadership } from './leadership.ts'
-import type { MarkBook } from './marks.ts'
-import type { Recovery } from './recovery.ts'
 
 export interface AdminParts {
   readonly world: World
   readonly leadership: Leadership
   readonly cycle: Cycle
-  readonly recovery: Recovery
-  readonly eras: EraBook
-  readonly marks: MarkBook
   readonly declaredDurable: boolean
   readonly journal?: Journal
 }
 
-export function answerAdmin(parts: AdminParts, request: AdminRequest): Promise<JsonAnswer> {
-  return toldAsAnswer(() => audited(parts, request, () => route(parts, request)))
+export function answerAdmin(parts: AdminParts, request: AdminRequest): Promise<AdminAnswer> {
+  return toldAsAnswer<AdminAnswer>(async () => {
+    const exported = await exportOf(parts, request)
+    return exported ?? audited(parts, request, () => route(parts, request))
+  })
 }
 
-type Act = (parts: AdminParts, saleId: string, body: string) => Promise<unknown>
+/** Too long for one piece; null for every other call. */
+async function exportOf(parts: AdminParts, { method, path, query }: AdminRequest): Promise<AdminAnswer | null> {
+  if (method !== 'GET' || !/^\/admin\/sales\/[a-z0-9-]+\/export$/.test(path)) return null
+  await refuseUnlessLeader(parts)
+  return parts.world.orders.stream(`${path}?${query.toString()}`)
+}
+
+type Act = (parts: AdminParts, saleId: string, body: string, query: URLSearchParams) => Promise<unknown>
 
 const SALE_READS: Readonly<Record<string, Act>> = {
   quota: ({ world }, saleId) => quota(world, saleId),
   audit: ({ world }, saleId) => audit(world, saleId),
+  feed: ({ world }, saleId, _body, query) =>
+    world.orders.call('GET', `/admin/sales/${saleId}/feed?${query.toString()}`),
 }
 
 const SALE_ACTS: Readonly<Record<string, Act>> = {
   open: ({ world }, saleId) => changeSale(world, saleId, 'open'),
   pause: ({ world }, saleId) => changeSale(world, saleId, 'pause'),
   close: ({ world }, saleId) => changeSale(world, saleId, 'close'),
-  recover,
+  recover: ({ world }, saleId) => recoverSale(world, saleId),
+  stock,
 }
 
 async function route(parts: AdminParts, request: AdminRequest): Promise<JsonAnswer> {
@@ -62,12 +66,12 @@ async function route(parts: AdminParts, request: AdminRequest): Promise<JsonAnsw
   const fleet = await answerFleet(parts, request)
   if (fleet !== null) return ok(fleet)
   if (id === undefined) return routeRoom(parts, method, room, path, body)
-  if (room === 'orders' && verb === undefined && method === 'GET') return ok(await showOrder(parts.world, id))
+  if (room === 'orders') return ok(await orders(parts, method, id, verb, path))
   if (room !== 'sales') throw notFound(path)
   if (verb === undefined && method === 'GET') return ok(saleView(await readSale(parts.world, id)))
   const act = (method === 'POST' ? SALE_ACTS : SALE_READS)[verb ?? '']
   if (act === undefined) throw notFound(path)
-  return ok(await act(parts, id, body))
+  return ok(await act(parts, id, body, request.query))
 }
 
 async function routeRoom(
@@ -77,46 +81,50 @@ async function routeRoom(
   path: string,
   body: string,
 ): Promise<JsonAnswer> {
-  const { world, recovery, marks, declaredDurable } = parts
+  const { world, declaredDurable } = parts
   if (room === 'sales' && method === 'POST') return create(parts, body)
+  if (room === 'transfers' && method === 'POST') return ok(await carry(parts, body))
   if (method !== 'GET') throw new OperationError('method_not_allowed', `${method} ${path} is not a call`)
   if (room === 'sales') return ok(await listSales(world))
   if (room === 'nodes') return ok(nodesView(await world.port.fleet.read(), world.rules))
-  if (room === 'status') {
-    return ok(await status(world, { cases: recovery.cases(), saleIds: marks.saleIds(), declaredDurable }))
-  }
+  if (room === 'status') return ok(await status(world, { declaredDurable }))
   throw notFound(path)
 }
 
-async function create({ world, eras, marks, declaredDurable }: AdminParts, text: string): Promise<JsonAnswer> {
-  const parsed = parseSaleFile(text)
-  if (!parsed.ok) {
-    throw new OperationError('bad_sale_file', describeFaults(parsed.faults), { faults: parsed.faults })
-  }
-  const file = parsed.value
-  const known = marks.get(file.id)
-  const stored = await world.port.sales.read(file.id, world.rules)
-  if (stored === null && known !== null) {
-    const message = `sale "${file.id}" was made before, but the store has lost it: see "farebox status"`
-    throw new OperationError('sale_lost', message, { mark: known })
-  }
-  const result = await createSale(world, file, () => eras.allot())
-  const { fingerprint, durable } = await world.port.durability()
-  marks.note(file.id, result.sale.version, { fingerprint, durable: durable ?? declaredDurable })
-  await marks.flush()
+async function create({ world }: AdminParts, text: string): Promise<JsonAnswer> {
+  const result = await createSale(world, text)
   return { status: result.outcome === 'created' ? 201 : 200, body: result }
 }
 
-/** The operator's decision when recovery cannot prove that nothing was lost. */
-async function recover(parts: AdminParts, saleId: string): Promise<unknown> {
-  const { world, recovery } = parts
-  const [fleet, snapshot] = await Promise.all([world.port.fleet.read(), world.port.sales.read(saleId, world.rules)])
-  if (snapshot !== null && recovery.isWhole(saleId, snapshot)) {
-    return { outcome: 'unchanged', sale: saleView(snapshot), notHeardBy: [] }
+async function stock({ world }: AdminParts, saleId: string, text: string): Promise<unknown> {
+  const { fareId, stock: wanted } = objectOf(text)
+  if (typeof fareId === 'string' && typeof wanted === 'number') return setStock(world, saleId, fareId, wanted)
+  throw new OperationError('bad_request', 'fareId and stock are expected')
+}
+
+async function carry({ world }: AdminParts, text: string): Promise<unknown> {
+  const { fromSale, fromFare, toSale, toFare } = objectOf(text)
+  const isPlace = [fromSale, fromFare, toSale, toFare].every((name) => typeof name === 'string')
+  if (!isPlace) throw new OperationError('bad_request', 'fromSale, fromFare, toSale and toFare are expected')
+  const from = { saleId: String(fromSale), fareId: String(fromFare) }
+  return transfer(world, from, { saleId: String(toSale), fareId: String(toFare) })
+}
+
+async function orders({ world }: AdminParts, method: string, id: string, verb: string | undefined, path: string) {
+  if (method === 'GET' && verb === undefined) return showOrder(world, id)
+  if (method === 'GET' && verb === 'explain') return explainOrder(world, id)
+  if (method === 'POST' && (verb === 'cancel' || verb === 'refund')) return changeOrder(world, id, verb)
+  throw notFound(path)
+}
+
+function objectOf(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
+  } catch {
+    // Told below.
   }
-  const version = await recovery.force(saleId, snapshot, fleet.nodes)
-  const notHeardBy = await whoHasNotHeard(world, saleId, version)
-  return { outcome: 'changed', sale: saleView(await readSale(world, saleId)), notHeardBy }
+  throw new OperationError('malformed', 'the body is not a JSON object')
 }
 
 async function refuseUnlessLeader({ leadership, world }: AdminParts): Promise<void> {

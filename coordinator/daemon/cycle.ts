@@ -15,26 +15,23 @@ import type { Topology } from '../plan/topology.ts'
 import type { Leadership, Role } from './leadership.ts'
 import type { LoadBalancer } from './load-balancer.ts'
 import type { Log } from '../../runtime/log.ts'
-import type { MarkBook } from './marks.ts'
-import type { Durability, Recovery } from './recovery.ts'
+import type { EraBook } from './eras.ts'
 
 export interface CycleParts {
   readonly port: StockPort
   readonly rules: QuotaRules
   readonly leadership: Leadership
   readonly loadBalancer: LoadBalancer
-  readonly marks: MarkBook
-  readonly recovery: Recovery
+  /** Of the fleet's record; sales have theirs from the ledger. */
+  readonly eras: EraBook
   readonly log: Log
   readonly monotonicMs: () => number
-  readonly declaredDurable: boolean
   /** Whether quota follows the fleet's weights or the demand seen at each node. Default: weight. */
   readonly share?: 'weight' | 'demand'
 }
 
 /** Demand moves shares at most this often: each change makes every node hear every fare anew. */
 const DEMAND_EVERY_MS = 1000
-const ASK_DURABILITY_EVERY_MS = 1000
 
 export class Cycle {
   readonly #parts: CycleParts
@@ -42,10 +39,9 @@ export class Cycle {
   /** What the load balancer has, as far as this leader knows; forgotten with the lease. */
   #applied: Topology | null = null
   readonly #demands = new Map<string, { demand: Demand; movedAtMs: number }>()
-  #durability: { readonly found: Durability; readonly askedAtMs: number } | null = null
   #role: Role | 'unknown' = 'unknown'
   readonly #underWay = new Map<string, Promise<void>>()
-  /** The newest fleet record read with nodes in it: their addresses, should the store come back empty. */
+  /** The fleet as last read, to tell what is new. */
   #lastFleet: FleetSnapshot | null = null
 
   constructor(parts: CycleParts) {
@@ -56,10 +52,6 @@ export class Cycle {
     return this.#role
   }
 
-  durability(): Durability | null {
-    return this.#durability?.found ?? null
-  }
-
   async tick(): Promise<void> {
     try {
       await this.#lead()
@@ -67,24 +59,19 @@ export class Cycle {
       else this.#forget()
     } catch (error) {
       this.#attention = DEAF
-      this.#durability = null
       throw error
     }
   }
 
   async #lead(): Promise<void> {
-    const { leadership, port, recovery, log } = this.#parts
+    const { leadership, port, log } = this.#parts
     let role = await leadership.renew()
     if (role === 'recovering') {
       const { version } = await port.fleet.read()
-      await recovery.certifyFleet(version.era)
+      await this.#certifyFleet(version.era)
       role = await leadership.renew()
     }
-    if (role !== this.#role) {
-      log.info({ role, before: this.#role }, 'role')
-      // What the one before had seen: a store that came back without a sale must not make us forget it.
-      if (role === 'leading') await this.#parts.marks.refresh()
-    }
+    if (role !== this.#role) log.info({ role, before: this.#role }, 'role')
     this.#role = role
   }
 
@@ -95,38 +82,26 @@ export class Cycle {
   }
 
   async #observeAndAct(): Promise<void> {
-    const { port, recovery, rules } = this.#parts
+    const { rules } = this.#parts
     const fleet = await this.#readFleet()
     if (!fleet.certified || this.#isBehindPlan(fleet)) {
-      await recovery.certifyFleet(fleet.version.era)
+      await this.#certifyFleet(fleet.version.era)
       return
     }
-    const durability = await this.#askDurability()
     const sales = await this.#readSales(fleet)
-    const whole: SaleSnapshot[] = []
-    const broken: [string, SaleSnapshot | null][] = []
-    for (const [saleId, snapshot] of sales) {
-      if (snapshot !== null && recovery.isWhole(saleId, snapshot)) whole.push(snapshot)
-      else broken.push([saleId, snapshot])
-      if (snapshot !== null && !fleet.saleIds.includes(saleId)) await port.fleet.addSale(saleId)
-    }
-    this.#note(whole, durability)
     const actions = plan(
       {
         nowMs: fleet.nowMs,
         fleetVersion: fleet.version,
         nodes: fleet.nodes,
         orders: fleet.orders,
-        sales: whole.map((sale) => ({ ...sale, saleId: sale.definition.id, ...this.#demandOf(sale) })),
+        sales: sales.map((sale) => ({ ...sale, saleId: sale.definition.id, ...this.#demandOf(sale) })),
         applied: this.#applied,
         noted: fleet.applied,
       },
       { deadAfterMs: rules.deadAfterMs, uninterruptedMs: uninterruptedMs(this.#attention) },
     )
     for (const action of actions) if (!(await this.#perform(action))) return
-    for (const [saleId, snapshot] of broken) {
-      this.#background(`recover ${saleId}`, () => recovery.look(saleId, snapshot, this.#nodesToAsk(fleet)))
-    }
   }
 
   /**
@@ -154,36 +129,19 @@ export class Cycle {
     return fleet
   }
 
-  #nodesToAsk(fleet: FleetSnapshot): FleetSnapshot['nodes'] {
-    return fleet.nodes.length > 0 ? fleet.nodes : (this.#lastFleet?.nodes ?? [])
+  /** Those that sell; the plan leaves a sale that recovers alone. */
+  async #readSales(fleet: FleetSnapshot): Promise<SaleSnapshot[]> {
+    const { port, rules } = this.#parts
+    const snapshots = await Promise.all(fleet.saleIds.map((saleId) => port.sales.read(saleId, rules)))
+    return snapshots.filter((snapshot) => snapshot !== null && snapshot.certified) as SaleSnapshot[]
   }
 
-  /** Sales that the fleet lists, and sales that were once seen: one that is missing must not be forgotten. */
-  async #readSales(fleet: FleetSnapshot): Promise<[string, SaleSnapshot | null][]> {
-    const { port, rules, marks } = this.#parts
-    const saleIds = [...new Set([...fleet.saleIds, ...marks.saleIds()])]
-    return Promise.all(
-      saleIds.map(async (saleId): Promise<[string, SaleSnapshot | null]> => [
-        saleId,
-        await port.sales.read(saleId, rules),
-      ]),
-    )
-  }
-
-  async #askDurability(): Promise<Durability> {
-    const nowMs = this.#parts.monotonicMs()
-    const known = this.#durability
-    if (known !== null && nowMs - known.askedAtMs < ASK_DURABILITY_EVERY_MS) return known.found
-    const found = await this.#parts.port.durability()
-    this.#durability = { found, askedAtMs: nowMs }
-    return found
-  }
-
-  #note(sales: readonly SaleSnapshot[], durability: Durability): void {
-    const durable = durability.durable ?? this.#parts.declaredDurable
-    for (const { definition, version } of sales) {
-      this.#parts.marks.note(definition.id, version, { durable, fingerprint: durability.fingerprint })
-    }
+  /** The fleet's record only tunes, so it is always certified anew. */
+  async #certifyFleet(expectedEra: number): Promise<void> {
+    const { eras, port, log } = this.#parts
+    const era = await eras.allot(expectedEra)
+    const { outcome } = await port.fleet.certify(expectedEra, era)
+    log.info({ era, outcome }, 'the fleet record was certified anew')
   }
 
   /** Null: no change is asked for. Nothing at all where quota follows the fleet's weights. */
@@ -201,7 +159,7 @@ export class Cycle {
 
   /** False when this coordinator may not act any more; the rest of the round is dropped. */
   async #perform(action: Action): Promise<boolean> {
-    const { port, loadBalancer, leadership, recovery, rules, log } = this.#parts
+    const { port, loadBalancer, leadership, rules, log } = this.#parts
     const lease = leadership.lease()
     if (lease === null) return false
     switch (action.kind) {
@@ -226,7 +184,7 @@ export class Cycle {
           if (!inForce) {
             // Whoever leads read this record just now, so the plan in force is of one that had come further.
             log.warn({ version: action.topology.version }, 'the fleet record is older than the plan in force')
-            await recovery.certifyFleet(action.topology.version.era)
+            await this.#certifyFleet(action.topology.version.era)
             return
           }
           this.#applied = action.topology

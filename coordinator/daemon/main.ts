@@ -1,10 +1,11 @@
-/** The coordinator's process: the rounds, the marks, the admin API, and how it ends. */
+/** The coordinator's process: the rounds, the admin API, and how it ends. */
 import { mkdir } from 'node:fs/promises'
 import type { QuotaRules } from '../../stock/core/words.ts'
 import type { StockPort } from '../../stock/port.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { Metrics } from '../../runtime/metrics.ts'
-import { nodeAsker } from '../operations/node-report.ts'
+import { nodeAsker } from '../../http/node-report.ts'
+import { ordersDoor } from '../operations/orders-door.ts'
 import { realWorld } from '../operations/world.ts'
 import { failure, type AdminAnswer, type AdminRequest } from '../../http/admin-server.ts'
 import { answerAdmin } from './admin-routes.ts'
@@ -16,13 +17,11 @@ import { journaled, openJournal } from './journal.ts'
 import { Leadership } from './leadership.ts'
 import { NO_LOAD_BALANCER, type LoadBalancer } from './load-balancer.ts'
 import type { Log } from '../../runtime/log.ts'
-import { openMarkBook } from './marks.ts'
-import { Recovery } from './recovery.ts'
 import { startRounds } from '../../runtime/rounds.ts'
 
 export interface CoordinatorOptions {
   readonly id: string
-  /** The cluster's directory: era book, marks, admin token. */
+  /** The cluster's directory: era book, admin token. */
   readonly directory: string
   readonly host?: string
   /** 0 takes a free one. */
@@ -41,11 +40,9 @@ export interface CoordinatorOptions {
 
 export interface Coordinator {
   readonly adminUrl: string
-  /** Stops acting, gives the lease back, writes the marks. The port is the caller's to close. */
+  /** Stops acting, gives the lease back. The port is the caller's to close. */
   stop(): Promise<void>
 }
-
-const MARKS_EVERY_MS = 1000
 
 type Answer = (request: AdminRequest) => Promise<AdminAnswer>
 const answerStarting: Answer = async () =>
@@ -58,10 +55,9 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Coord
   const { operator: token, viewer: viewerToken } = await ensureAdminTokens(directory)
   const journal = openJournal(directory, id, () => systemClock.nowMs())
   const log = journaled(options.log, journal)
-  const [eras, marks] = await Promise.all([openEraBook(directory), openMarkBook(directory, id)])
-  const world = realWorld({ port, rules, askNode: nodeAsker(token) })
-  const { askNode, monotonicMs } = world
-  const recovery = new Recovery({ port, eras, marks, askNode, log, monotonicMs, declaredDurable })
+  const eras = await openEraBook(directory)
+  const world = realWorld({ port, rules, askNode: nodeAsker(token), orders: ordersDoor(port.fleet, token) })
+  const { monotonicMs } = world
 
   // The admin address is part of the lease, so the server listens before there is anything to answer.
   let answer = answerStarting
@@ -87,27 +83,19 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Coord
     rules,
     leadership,
     loadBalancer,
-    marks,
-    recovery,
+    eras,
     log,
     monotonicMs,
-    declaredDurable,
     share: options.share ?? 'weight',
   })
-  const parts = { world, leadership, cycle, recovery, eras, marks, declaredDurable, journal }
+  const parts = { world, leadership, cycle, declaredDurable, journal }
   answer = (request) => answerAdmin(parts, request)
 
   const rounds = startRounds('cycle', options.everyMs ?? 200, () => cycle.tick(), log)
-  const flushes = startRounds('marks', MARKS_EVERY_MS, () => marks.flush(), log)
   isReady = () => rounds.lastSucceeded() && cycle.role() !== 'unknown'
   metrics.addProcessMetrics()
   metrics.gauge('farebox_coordinator_leading', '1 while this coordinator leads.', () =>
     leadership.lease() === null ? 0 : 1,
-  )
-  metrics.gauge(
-    'farebox_coordinator_sales_recovering',
-    'Sales that do not sell until recovered.',
-    () => recovery.cases().length,
   )
   metrics.counterFrom('farebox_coordinator_rounds_failed_total', 'Rounds that ended in an error.', () =>
     rounds.failures(),
@@ -117,10 +105,8 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Coord
     async stop() {
       isReady = () => false
       await rounds.stop()
-      await flushes.stop()
       await cycle.settled()
       await leadership.resign().catch((error: unknown) => log.warn({ err: error }, 'could not give the lease back'))
-      await marks.flush()
       await server.close()
       await journal.flush()
     },

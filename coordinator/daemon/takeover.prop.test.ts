@@ -12,14 +12,12 @@ import type { StockPort } from '../../stock/port.ts'
 import { compareVersions } from '../../stock/core/words.ts'
 import { changeNode } from '../operations/fleet-change.ts'
 import { planRebalance, rebalance } from '../operations/rebalance.ts'
-import { DEMO, TestNode, testWorld, type TestWorld } from '../operations/test-world.ts'
+import { DEMO, TestNode, testWorld, type TestWorld } from '../operations/testing/test-world.ts'
 import type { Topology } from '../plan/topology.ts'
 import { SILENT } from '../../runtime/log.ts'
 import { Cycle } from './cycle.ts'
 import { openEraBook, type EraBook } from './eras.ts'
 import { Leadership } from './leadership.ts'
-import { openMarkBook } from './marks.ts'
-import { Recovery } from './recovery.ts'
 
 /** The process is gone: what it was about to do does not happen, and nobody hears of what it did. */
 class Killed extends Error {}
@@ -43,14 +41,7 @@ interface Leader {
   isDead(): boolean
 }
 
-async function leaderOf(
-  world: TestWorld,
-  eras: EraBook,
-  directory: string,
-  id: string,
-  edge: Edge,
-  death: Death | null,
-): Promise<Leader> {
+function leaderOf(world: TestWorld, eras: EraBook, id: string, edge: Edge, death: Death | null): Leader {
   let calls = 0
   let dead = false
   const mortal = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -84,12 +75,10 @@ async function leaderOf(
         return true
       }),
   }
-  const { rules, askNode, monotonicMs } = world
-  const marks = await openMarkBook(directory, id)
+  const { rules, monotonicMs } = world
   const leadership = new Leadership(port.fleet, { id, adminUrl: `http://${id}` }, monotonicMs)
-  const recovery = new Recovery({ port, eras, marks, askNode, log: SILENT, monotonicMs, declaredDurable: false })
-  const parts = { port, rules, leadership, loadBalancer, marks, recovery, log: SILENT, monotonicMs }
-  return { cycle: new Cycle({ ...parts, declaredDurable: false }), leadership, port, isDead: () => dead }
+  const cycle = new Cycle({ port, rules, leadership, loadBalancer, eras, log: SILENT, monotonicMs })
+  return { cycle, leadership, port, isDead: () => dead }
 }
 
 type Order =
@@ -127,7 +116,7 @@ async function live(orders: readonly Order[], deaths: readonly Death[]): Promise
     const world = testWorld()
     const eras = await openEraBook(directory)
     const edge: Edge = { inForce: null, history: [] }
-    const first = await leaderOf(world, eras, directory, 'c0', edge, null)
+    const first = leaderOf(world, eras, 'c0', edge, null)
     world.restartStore()
     await first.cycle.tick()
     await world.port.sales.create(DEMO, await eras.allot())
@@ -149,7 +138,7 @@ async function live(orders: readonly Order[], deaths: readonly Death[]): Promise
     }
     let left = [...orders]
     for (const [index, each] of [...deaths, null].entries()) {
-      const leader = await leaderOf(world, eras, directory, `c${index + 1}`, edge, each)
+      const leader = leaderOf(world, eras, `c${index + 1}`, edge, each)
       for (let rounds = 0; rounds < 60 && !leader.isDead(); rounds += 1) {
         await round(leader)
         const next = left[0]
@@ -233,14 +222,14 @@ describe('a leader that dies in the middle of anything', () => {
       const world = testWorld()
       const eras = await openEraBook(directory)
       const edge: Edge = { inForce: null, history: [] }
-      const old = await leaderOf(world, eras, directory, 'c1', edge, null)
+      const old = leaderOf(world, eras, 'c1', edge, null)
       world.restartStore()
       await old.cycle.tick()
       const n1 = new TestNode(world, 'n1')
       await n1.joinFleet()
       const staleLease = old.leadership.lease() ?? 0
       world.advance(2000)
-      const next = await leaderOf(world, eras, directory, 'c2', edge, null)
+      const next = leaderOf(world, eras, 'c2', edge, null)
       await next.cycle.tick()
       expect(next.leadership.lease()).toBeGreaterThan(staleLease)
       const wish = { to: 'weigh', weight: 3 } as const

@@ -1,7 +1,7 @@
 /** The part of the audit about nodes: what each live node has seen and done must be in the store. */
 import { compareVersions } from '../../stock/core/words.ts'
 import type { FleetNode, SaleSnapshot } from '../../stock/port.ts'
-import type { NodeReport, SaleReport } from './node-report.ts'
+import type { NodeReport, SaleReport } from '../../http/node-report.ts'
 import type { Problem } from './recount.ts'
 import { readSale } from './sales.ts'
 import type { World } from './world.ts'

@@ -3,7 +3,7 @@ import { audit } from './audit.ts'
 import { quota } from './quota.ts'
 import { faultsOf, Recount, stateAsOf } from './recount.ts'
 import { changeSale } from './sales.ts'
-import { damageOrder, DEMO, TestNode, testWorld, type TestWorld } from './test-world.ts'
+import { damageOrder, DEMO, TestNode, testWorld, type TestWorld } from './testing/test-world.ts'
 
 let world: TestWorld
 let n1: TestNode

@@ -1,7 +1,7 @@
 /** Who may sell how much at the moment: the store's weights beside what each live node itself reckons. */
 import type { Version } from '../../stock/core/words.ts'
 import type { SaleNode, SaleSnapshot } from '../../stock/port.ts'
-import type { SaleReport } from './node-report.ts'
+import type { SaleReport } from '../../http/node-report.ts'
 import { readSale } from './sales.ts'
 import type { World } from './world.ts'
 

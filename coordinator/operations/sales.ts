@@ -1,16 +1,15 @@
-/** An operator's acts on sales: make, list, show, open, pause, close. */
-import { randomBytes } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
-import type { SaleDefinition } from '../../stock/core/words.ts'
-import type { ChangeReply, SaleSnapshot, StateChange } from '../../stock/port.ts'
+/**
+ * An operator's acts on sales. What changes one is done by an orders process, which owns the ledger; here it is
+ * waited until the nodes have heard.
+ */
+import type { Version } from '../../stock/core/words.ts'
+import type { SaleSnapshot, StateChange } from '../../stock/port.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
 import { noSuchSale } from './failure.ts'
 import { whoHasNotHeard } from './heard.ts'
 import { nearName } from './near-name.ts'
 import { saleView, type SaleView } from './views.ts'
 import type { World } from './world.ts'
-
-export type SaleFile = Omit<SaleDefinition, 'orderIdSecret'>
 
 export interface ChangeResult {
   readonly outcome: 'created' | 'changed' | 'unchanged'
@@ -32,94 +31,84 @@ export async function listSales(world: World): Promise<{ readonly items: readonl
   return { items: snapshots.filter((snapshot) => snapshot !== null).map(saleView) }
 }
 
-/**
- * Makes the sale unless it is there. One that is there must be the same, and then nothing happens, its state
- * included; only its place in the fleet's list is made sure of, which a crash may have left out.
- */
-export async function createSale(world: World, file: SaleFile, allotEra: () => Promise<number>): Promise<ChangeResult> {
-  const { sales, fleet } = world.port
-  const there = await sales.read(file.id, world.rules)
-  if (there === null) {
-    const definition: SaleDefinition = { ...file, orderIdSecret: randomBytes(32).toString('hex') }
-    const made = await sales.create(definition, await allotEra())
-    if (made.outcome === 'exists') refuseDifferent(file, made.definition)
-    await fleet.addSale(file.id)
-    const notHeardBy = await whoHasNotHeard(world, file.id, made.version)
-    return {
-      outcome: made.outcome === 'created' ? 'created' : 'unchanged',
-      sale: saleView(await readSale(world, file.id)),
-      notHeardBy,
-    }
-  }
-  refuseDifferent(file, there.definition)
-  await fleet.addSale(file.id)
-  return { outcome: 'unchanged', sale: saleView(there), notHeardBy: [] }
+/** What an orders process answers to an act. */
+interface Act {
+  readonly outcome: ChangeResult['outcome']
+  /** The store's version that has it; null where nothing had to be done. */
+  readonly version: Version | null
 }
 
-export interface Difference {
-  readonly path: string
-  readonly stored: unknown
-  readonly file: unknown
+/** Makes the sale from the text of its file; one that is there must be the same, and then nothing happens. */
+export async function createSale(world: World, text: string): Promise<ChangeResult> {
+  const act = await world.orders.call<Act & { readonly saleId: string }>('POST', '/admin/sales', text)
+  return heardOf(world, act.saleId, act)
 }
-
-function refuseDifferent(file: SaleFile, stored: SaleDefinition): void {
-  const { orderIdSecret: _, ...shown } = stored
-  const differences = differencesOf(shown, file)
-  if (differences.length === 0) return
-  const list = differences.map(
-    ({ path, stored: was, file: is }) => `${path} is ${text(was)}, the file says ${text(is)}`,
-  )
-  throw new OperationError(
-    'sale_differs',
-    `sale "${file.id}" exists and differs: ${list.join('; ')}. Use the stored values, or another id`,
-    { differences },
-  )
-}
-
-/** Every place in which the two differ, as paths like `fares[0].stock`. */
-export function differencesOf(stored: unknown, file: unknown, path = ''): Difference[] {
-  if (isDeepStrictEqual(stored, file)) return []
-  if (!isContainer(stored) || !isContainer(file) || Array.isArray(stored) !== Array.isArray(file)) {
-    return [{ path, stored: stored ?? null, file: file ?? null }]
-  }
-  const keys = new Set([...Object.keys(stored), ...Object.keys(file)])
-  const step = (key: string): string => {
-    if (Array.isArray(stored)) return `${path}[${key}]`
-    return path === '' ? key : `${path}.${key}`
-  }
-  return [...keys].flatMap((key) => differencesOf(stored[key], file[key], step(key)))
-}
-
-function isContainer(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
-}
-
-function text(value: unknown): string {
-  return JSON.stringify(value)
-}
-
-const REFUSALS: Readonly<Record<string, string>> = {
-  sale_closed: 'it is closed, and closing is final',
-  sale_is_draft: 'it was never opened',
-}
-const CHANGE_TRIES = 5
 
 /** Opens (or resumes), pauses or closes; answers when the nodes have heard of it. */
 export async function changeSale(world: World, saleId: string, change: StateChange): Promise<ChangeResult> {
-  let reply: ChangeReply | null = null
-  // `fenced` means that a new era began between reading and changing: read again.
-  for (let tries = 0; tries < CHANGE_TRIES; tries++) {
+  try {
+    return await heardOf(world, saleId, await world.orders.call<Act>('POST', `/admin/sales/${saleId}/${change}`))
+  } catch (error) {
+    const stops = change === 'pause' || change === 'close'
+    if (!stops || !(error instanceof OperationError) || error.code !== 'no_orders') throw error
+    throw await stopInStore(world, saleId, change, error)
+  }
+}
+
+/** The operator's decision when recovery cannot prove that nothing was lost. */
+export async function recoverSale(world: World, saleId: string): Promise<ChangeResult> {
+  return heardOf(world, saleId, await world.orders.call<Act>('POST', `/admin/sales/${saleId}/recover`))
+}
+
+export async function setStock(world: World, saleId: string, fareId: string, stock: number): Promise<ChangeResult> {
+  const body = JSON.stringify({ fareId, stock })
+  return heardOf(world, saleId, await world.orders.call<Act>('POST', `/admin/sales/${saleId}/stock`, body))
+}
+
+export interface FarePlace {
+  readonly saleId: string
+  readonly fareId: string
+}
+
+export interface TransferResult extends ChangeResult {
+  readonly tickets: number
+}
+
+export async function transfer(world: World, from: FarePlace, to: FarePlace): Promise<TransferResult> {
+  const body = JSON.stringify({
+    fromSale: from.saleId,
+    fromFare: from.fareId,
+    toSale: to.saleId,
+    toFare: to.fareId,
+  })
+  const act = await world.orders.call<Act & { readonly tickets: number }>('POST', '/admin/transfers', body)
+  return { ...(await heardOf(world, to.saleId, act)), tickets: act.tickets }
+}
+
+async function heardOf(world: World, saleId: string, { outcome, version }: Act): Promise<ChangeResult> {
+  const isNews = outcome !== 'unchanged' && version !== null
+  const notHeardBy = isNews ? await whoHasNotHeard(world, saleId, version) : []
+  return { outcome, sale: saleView(await readSale(world, saleId)), notHeardBy }
+}
+
+const TRIES = 5
+
+/**
+ * Stopping a sale does not wait for an orders process: it is done in the store, where it acts, and the first orders
+ * process that runs again brings it into the ledger. But done means both, so it is told as an error all the same.
+ */
+async function stopInStore(world: World, saleId: string, change: StateChange, cause: Error): Promise<OperationError> {
+  for (let tries = 0; tries < TRIES; tries += 1) {
     const { version } = await readSale(world, saleId)
-    reply = await world.port.sales.change(saleId, change, version)
-    if (reply.outcome !== 'fenced') break
+    const reply = await world.port.sales.change(saleId, change, version)
+    if (reply.outcome === 'fenced') continue
+    if (reply.outcome === 'recovering') break
+    if (reply.outcome === 'refused') return new OperationError(reply.why, `sale "${saleId}": ${change} is refused`)
+    await whoHasNotHeard(world, saleId, reply.version)
+    const message =
+      `sale "${saleId}" sells nothing any more, but the ledger has not heard of it: ${cause.message}. ` +
+      'The next orders process that runs completes it'
+    return new OperationError('ledger_pending', message, { saleId, state: reply.state })
   }
-  if (reply === null || reply.outcome === 'recovering' || reply.outcome === 'fenced') {
-    throw new OperationError('recovering', `sale "${saleId}" is recovering: see "farebox status"`, { saleId })
-  }
-  if (reply.outcome === 'refused') {
-    const why = REFUSALS[reply.why] ?? reply.why
-    throw new OperationError(reply.why, `sale "${saleId}": ${change} is refused: ${why}`, { saleId })
-  }
-  const notHeardBy = await whoHasNotHeard(world, saleId, reply.version)
-  return { outcome: reply.outcome, sale: saleView(await readSale(world, saleId)), notHeardBy }
+  return new OperationError('recovering', `sale "${saleId}" is recovering: see "farebox status"`, { saleId })
 }

@@ -1,4 +1,5 @@
 /** `status`: what runs and its health, and what is missing where something does not sell. */
+import { OperationError } from '../../runtime/operation-error.ts'
 import type { World } from './world.ts'
 import { nodesView, saleView, timeOf, type NodesView } from './views.ts'
 
@@ -8,6 +9,7 @@ export interface StatusView {
   readonly leader: { readonly id: string; readonly adminUrl: string } | null
   readonly redis: { readonly durable: boolean | null; readonly faults: readonly string[] }
   readonly nodes: NodesView['items']
+  readonly orders: readonly { readonly id: string; readonly url: string; readonly lastSeenAt: string }[]
   readonly sales: readonly {
     readonly id: string
     readonly state: string
@@ -25,20 +27,18 @@ export interface KnownCase {
   readonly reasons: readonly string[]
 }
 
-export async function status(
-  world: World,
-  known: {
-    readonly cases: readonly KnownCase[]
-    readonly saleIds: readonly string[]
-    readonly declaredDurable: boolean
-  },
-): Promise<StatusView> {
-  const [fleet, durability] = await Promise.all([world.port.fleet.read(), world.port.durability()])
-  const saleIds = [...new Set([...fleet.saleIds, ...known.saleIds])].toSorted()
-  const sales = await Promise.all(saleIds.map((saleId) => saleStatus(world, saleId, known.cases)))
+export async function status(world: World, known: { readonly declaredDurable: boolean }): Promise<StatusView> {
+  const [fleet, durability, ledger] = await Promise.all([
+    world.port.fleet.read(),
+    world.port.durability(),
+    askOrders(world),
+  ])
+  const saleIds = [...new Set([...fleet.saleIds, ...ledger.saleIds])].toSorted()
+  const sales = await Promise.all(saleIds.map((saleId) => saleStatus(world, saleId, ledger.cases)))
   const { leader } = fleet
   const problems = [
-    ...(leader === null ? ['no coordinator leads: deaths are not declared and nothing is reopened'] : []),
+    ...(leader === null ? ['no coordinator leads: deaths are not declared and nginx is not told'] : []),
+    ...(ledger.fault === null ? [] : [ledger.fault]),
     ...fleet.nodes.filter(({ state }) => state === 'dead').map(({ id }) => `node ${id} is dead`),
     ...(durability.durable === false ? [`Redis is not durable: ${durability.faults.join(', ')}`] : []),
     ...(durability.durable === null && !known.declaredDurable
@@ -54,9 +54,26 @@ export async function status(
     leader: leader === null ? null : { id: leader.id, adminUrl: leader.adminUrl },
     redis: { durable: durability.durable, faults: durability.faults },
     nodes: nodesView(fleet, world.rules).items,
+    orders: fleet.orders.map(({ id, url, lastSeenMs }) => ({ id, url, lastSeenAt: timeOf(lastSeenMs) })),
     sales,
     problems,
     ok: problems.length === 0,
+  }
+}
+
+interface LedgerStatus {
+  readonly cases: readonly KnownCase[]
+  readonly saleIds: readonly string[]
+  readonly fault: string | null
+}
+
+/** Which sales there must be, and why one stays closed: orders processes recover, and know. */
+async function askOrders(world: World): Promise<LedgerStatus> {
+  try {
+    return { fault: null, ...(await world.orders.call<Omit<LedgerStatus, 'fault'>>('GET', '/admin/recovery')) }
+  } catch (error) {
+    if (!(error instanceof OperationError)) throw error
+    return { cases: [], saleIds: [], fault: error.message }
   }
 }
 
@@ -73,6 +90,6 @@ async function saleStatus(
   }
   const { id, state, recovering, version } = saleView(snapshot)
   const broken = recovering || known !== undefined
-  const unlooked = broken && known === undefined ? ['no coordinator has looked at it yet'] : []
+  const unlooked = broken && known === undefined ? ['no orders process has looked at it yet'] : []
   return { id, state, recovering: broken, version, missing: known?.reasons ?? unlooked }
 }

@@ -1,6 +1,6 @@
 /** One look at a running sale for `watch`: counters of the store, quotas and metrics of every node, alarms. */
 import { nodesView, saleView, type SaleView } from './views.ts'
-import { status, type KnownCase } from './status.ts'
+import { status } from './status.ts'
 import { readSale } from './sales.ts'
 import type { World } from './world.ts'
 
@@ -44,11 +44,7 @@ export interface WatchFrame {
 export async function watch(
   world: World,
   askMetrics: AskMetrics,
-  known: {
-    readonly cases: readonly KnownCase[]
-    readonly saleIds: readonly string[]
-    readonly declaredDurable: boolean
-  },
+  known: { readonly declaredDurable: boolean },
   saleId: string | null,
 ): Promise<WatchFrame> {
   const [fleet, health] = await Promise.all([world.port.fleet.read(), status(world, known)])

@@ -2,17 +2,20 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { QuotaRules } from '../../stock/core/words.ts'
 import type { StockPort } from '../../stock/port.ts'
-import type { AskNode } from './node-report.ts'
+import type { AskNode } from '../../http/node-report.ts'
+import type { OrdersDoor } from './orders-door.ts'
 
 export interface World {
   readonly port: StockPort
   readonly rules: QuotaRules
   readonly askNode: AskNode
+  /** The ledger's one door. */
+  readonly orders: OrdersDoor
   /** Never goes back. */
   readonly monotonicMs: () => number
   readonly wait: (ms: number) => Promise<void>
 }
 
-export function realWorld(parts: Pick<World, 'port' | 'rules' | 'askNode'>): World {
+export function realWorld(parts: Pick<World, 'port' | 'rules' | 'askNode' | 'orders'>): World {
   return { ...parts, monotonicMs: () => performance.now(), wait: (ms) => sleep(ms) }
 }

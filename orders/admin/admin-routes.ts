@@ -1,19 +1,185 @@
-/** The admin API of an orders process as data: what coordinator and CLI ask of the ledger's one door. */
+/**
+ * The admin API of an orders process as data: what coordinator and CLI ask of the ledger's one door. Ids in paths are
+ * what the caller was given; an id that nobody knows is answered as such.
+ */
+import { describeFaults } from '../../config/faults.ts'
+import { parseSaleFile } from '../../config/sale-file.ts'
 import type { AdminAnswer, AdminRequest } from '../../http/admin-server.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
+import { DatabaseError } from '../ledger/database.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { OrderReader } from '../order-reader.ts'
+import type { Fates } from '../pipeline/fates.ts'
+import type { Recovery } from '../recovery/recovery.ts'
+import type { SaleRounds } from '../recovery/sale-rounds.ts'
+import type { SaleActs } from '../sales/sale-acts.ts'
+import { explain } from './explain.ts'
+import { EXPORT_FORMATS, pagesOf, type ExportFormat } from './export.ts'
+import { orderView } from './order-view.ts'
 
 export interface AdminParts {
+  readonly ledger: Ledger
   readonly reader: OrderReader
+  readonly fates: Fates
+  readonly acts: SaleActs
+  readonly recovery: Recovery
+  readonly rounds: SaleRounds
+  readonly nowMs: () => number
 }
 
-export async function answerAdmin(parts: AdminParts, { method, path }: AdminRequest): Promise<AdminAnswer> {
-  const [root, room, id, verb, ...rest] = path.split('/').slice(1)
-  if (root !== 'admin' || room !== 'orders' || id === undefined || verb !== undefined || rest.length > 0) {
-    throw new OperationError('not_found', `there is no ${path}`)
+const FEED_MAX = 1000
+
+export async function answerAdmin(parts: AdminParts, request: AdminRequest): Promise<AdminAnswer> {
+  try {
+    return await route(parts, request)
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || error.outcome !== 'away') throw error
+    throw new OperationError('ledger_away', `the ledger does not answer: ${error.message}`)
   }
-  if (method !== 'GET') throw new OperationError('method_not_allowed', `${method} ${path} is not a call`)
+}
+
+async function route(parts: AdminParts, request: AdminRequest): Promise<AdminAnswer> {
+  const { method, path } = request
+  const [root, room, id, verb, ...rest] = path.split('/').slice(1)
+  if (root !== 'admin' || rest.length > 0) throw notFound(path)
+  const isRead = method === 'GET'
+  if (room === 'recovery' && id === undefined && isRead) return ok(recoveryView(parts))
+  if (room === 'transfers' && id === undefined && method === 'POST') return ok(await transfer(parts, request))
+  if (room === 'orders' && id !== undefined) {
+    return ok(isRead ? await readOrder(parts, id, verb, path) : await changeOrder(parts, id, verb, path))
+  }
+  if (room !== 'sales') throw notFound(path)
+  if (id === undefined && method === 'POST') return create(parts, request.body)
+  if (id === undefined || verb === undefined) throw notFound(path)
+  return isRead ? readSale(parts, id, verb, request) : ok(await changeSale(parts, id, verb, request))
+}
+
+function recoveryView({ recovery, rounds }: AdminParts): unknown {
+  const cases = recovery.cases().map(({ saleId, reasons }) => ({ saleId, reasons }))
+  return { cases, saleIds: rounds.sales().map(({ definition }) => definition.id) }
+}
+
+async function create({ acts, rounds }: AdminParts, text: string): Promise<AdminAnswer> {
+  const parsed = parseSaleFile(text)
+  if (!parsed.ok) throw new OperationError('bad_sale_file', describeFaults(parsed.faults), { faults: parsed.faults })
+  const result = await acts.create(parsed.value)
+  rounds.askAgain()
+  return { status: result.outcome === 'created' ? 201 : 200, body: { ...result, saleId: parsed.value.id } }
+}
+
+async function changeSale(parts: AdminParts, saleId: string, verb: string, request: AdminRequest): Promise<unknown> {
+  const { acts, rounds } = parts
+  if (verb === 'open' || verb === 'pause' || verb === 'close') return acts.change(saleId, verb)
+  if (verb === 'stock') {
+    const { fareId, stock } = bodyOf(request)
+    if (typeof fareId !== 'string' || typeof stock !== 'number') throw badRequest('fareId and stock are expected')
+    return acts.setStock(saleId, fareId, stock)
+  }
+  if (verb !== 'recover') throw notFound(request.path)
+  const version = await rounds.recover(saleId)
+  return { outcome: version === null ? 'unchanged' : 'changed', version }
+}
+
+async function transfer({ acts }: AdminParts, request: AdminRequest): Promise<unknown> {
+  const { fromSale, fromFare, toSale, toFare } = bodyOf(request)
+  const names = [fromSale, fromFare, toSale, toFare].filter((name) => typeof name === 'string')
+  const [a, b, c, d] = names
+  if (a === undefined || b === undefined || c === undefined || d === undefined) {
+    throw badRequest('fromSale, fromFare, toSale and toFare are expected')
+  }
+  const { tickets, version } = await acts.transfer({ saleId: a, fareId: b }, { saleId: c, fareId: d })
+  return { outcome: tickets === 0 ? 'unchanged' : 'changed', tickets, version }
+}
+
+async function readSale(
+  { ledger, nowMs }: AdminParts,
+  saleId: string,
+  verb: string,
+  { query, path }: AdminRequest,
+): Promise<AdminAnswer> {
+  const sale = await ledger.sale(saleId)
+  if (sale === null) throw new OperationError('no_such_sale', `no sale has the id "${saleId}"`, { saleId })
+  if (verb === 'export') {
+    const format = query.get('format') ?? 'json'
+    if (!isFormat(format)) throw badRequest(`format ${format}: csv or json is expected`)
+    const { contentType, write } = EXPORT_FORMATS[format]
+    return { status: 200, contentType, text: write(pagesOf(ledger, saleId), nowMs) }
+  }
+  if (verb === 'feed') {
+    const after = wholeNumber(query.get('after') ?? '0', 'after', Number.MAX_SAFE_INTEGER)
+    const limit = wholeNumber(query.get('limit') ?? '100', 'limit', FEED_MAX)
+    const items = await ledger.feed(saleId, after, limit)
+    const shownItems = items.map(({ position, order }) => ({ position, order: orderView(order, nowMs()) }))
+    return ok({ items: shownItems, next: items.at(-1)?.position ?? after })
+  }
+  if (verb !== 'books') throw notFound(path)
+  const { items, next } = await booksPage(ledger, saleId, query)
+  return ok({ items, next })
+}
+
+/** For the audit: every row, by id. */
+async function booksPage(ledger: Ledger, saleId: string, query: URLSearchParams) {
+  const rows = await ledger.scanOrders(saleId, query.get('after'), FEED_MAX)
+  const items = rows.map(({ id, fareId, quantity, state, isSettled }) => ({ id, fareId, quantity, state, isSettled }))
+  return { items, next: rows.length < FEED_MAX ? null : (rows.at(-1)?.id ?? null) }
+}
+
+async function readOrder(parts: AdminParts, id: string, verb: string | undefined, path: string): Promise<unknown> {
+  if (verb === 'explain') return explain(parts, id)
+  if (verb !== undefined) throw notFound(path)
   const order = await parts.reader.find(id)
-  if (order === null) throw new OperationError('no_such_order', `no sale has an order with the id "${id}"`)
-  return { status: 200, body: order }
+  if (order === null) throw noSuchOrder(id)
+  return orderView(order, parts.nowMs())
+}
+
+async function changeOrder(parts: AdminParts, id: string, verb: string | undefined, path: string): Promise<unknown> {
+  const { fates, nowMs } = parts
+  if (verb !== 'cancel' && verb !== 'refund') throw notFound(path)
+  const { outcome, order } = await (verb === 'cancel' ? fates.cancel(id) : fates.refund(id))
+  if (outcome === 'recovering') throw new OperationError('recovering', 'the sale is recovering: try again')
+  if (order === null) throw noSuchOrder(id)
+  const view = orderView(order, nowMs())
+  if (outcome === 'decided' || outcome === 'already') {
+    return { outcome: outcome === 'decided' ? 'changed' : 'unchanged', order: view }
+  }
+  const is = order.reason === null ? order.state : `${order.state} (${order.reason})`
+  const code = verb === 'refund' ? 'not_paid' : order.state === 'paid' ? 'already_paid' : 'not_held'
+  const hint = code === 'already_paid' ? ': refund it instead' : ''
+  throw new OperationError(code, `order ${id} is ${is}${hint}`, { order: view })
+}
+
+function isFormat(format: string): format is ExportFormat {
+  return Object.hasOwn(EXPORT_FORMATS, format)
+}
+
+function wholeNumber(text: string, name: string, max: number): number {
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+  if (value <= max) return value
+  throw badRequest(`${name} ${text}: a whole number up to ${max} is expected`)
+}
+
+function bodyOf({ body }: AdminRequest): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(body)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
+  } catch {
+    // Told below.
+  }
+  throw badRequest('the body is not a JSON object')
+}
+
+function ok(body: unknown): AdminAnswer {
+  return { status: 200, body }
+}
+
+function badRequest(message: string): OperationError {
+  return new OperationError('bad_request', message)
+}
+
+function notFound(path: string): OperationError {
+  return new OperationError('not_found', `there is no ${path}`)
+}
+
+function noSuchOrder(orderId: string): OperationError {
+  return new OperationError('no_such_order', `no sale has an order with the id "${orderId}"`, { orderId })
 }

@@ -20,7 +20,7 @@ const FARE = 'node/quota/fare-quota.ts'
 const WINNERS = 'node/quota/winners.ts'
 const DESK = 'node/sale-desk.ts'
 const MEMBER = 'node/fleet-member.ts'
-const REOPEN = 'coordinator/daemon/reopen.ts'
+const REOPEN = 'orders/recovery/reopen.ts'
 const CYCLE = 'coordinator/daemon/cycle.ts'
 
 export const MUTANTS: readonly Mutant[] = [

@@ -2,5 +2,6 @@
 import type { Migration } from '../migrate.ts'
 import { salesAndOrders } from './0001-sales-and-orders.ts'
 import { paymentsAndTickets } from './0002-payments-and-tickets.ts'
+import { operatorsActs } from './0003-operators-acts.ts'
 
-export const MIGRATIONS: readonly Migration[] = [salesAndOrders, paymentsAndTickets]
+export const MIGRATIONS: readonly Migration[] = [salesAndOrders, paymentsAndTickets, operatorsActs]

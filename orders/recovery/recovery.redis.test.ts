@@ -1,4 +1,4 @@
-/** A real Redis that is killed, comes back, and comes back with less; a real coordinator; nodes that only report. */
+/** A real Redis that is killed, comes back, and comes back with less; rounds as they run; nodes that only report. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
@@ -7,20 +7,29 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { SaleFile } from '../../config/sale-file.ts'
 import type { StockPort } from '../../stock/port.ts'
 import { connectRedisStock } from '../../stock/redis/redis-stock.ts'
-import { DEMO } from '../operations/test-world.ts'
-import type { StatusView } from '../operations/status.ts'
-import { runCoordinator, type Coordinator } from './main.ts'
-import { readIfThere } from '../../runtime/durable-file.ts'
-import { SILENT } from '../../runtime/log.ts'
+import { nodeAsker } from '../../http/node-report.ts'
+import { systemClock } from '../../runtime/clock.ts'
+import { inMemoryOrders, type InMemoryOrders } from '../testing/in-memory-orders.ts'
 
+const DEMO: SaleFile = {
+  id: 'demo',
+  name: 'Demo',
+  opensAtMs: null,
+  closesAtMs: null,
+  limitPerBuyer: 2,
+  holdMs: 300_000,
+  fares: [{ id: 'second', name: 'Second', price: { amount: 100, currency: 'CNY' }, stock: 100 }],
+}
 const rules = { buffer: { percent: 10 }, deadAfterMs: 1500 }
 let directory = ''
 let redisPort = 0
 let redis: ChildProcess | null = null
 let port: StockPort
-let coordinator: Coordinator | null = null
+let orders: InMemoryOrders
+let ledgerOf: InMemoryOrders
 let nodeServer: Server | null = null
 
 async function freePort(): Promise<number> {
@@ -76,40 +85,27 @@ function url(): string {
   return `redis://127.0.0.1:${redisPort}`
 }
 
-async function startCoordinator(): Promise<Coordinator> {
-  coordinator = await runCoordinator({
-    id: 'c1',
-    directory: join(directory, 'cluster'),
-    adminPort: 0,
-    port,
-    rules,
-    declaredDurable: false,
-    log: SILENT,
-    everyMs: 50,
-  })
-  return coordinator
+/** Another process each time, on the same ledger. */
+function startOrders(): void {
+  const common = { port, rules, nowMs: () => systemClock.nowMs(), askNode: nodeAsker(null) }
+  orders = inMemoryOrders({ ...common, everyMs: 50, shared: ledgerOf })
+  orders.rounds.start()
 }
 
-async function admin(method: string, path: string): Promise<{ status: number; body: unknown }> {
-  const token = (await readIfThere(join(directory, 'cluster', 'admin.token')))?.trim() ?? ''
-  const response = await fetch(`${coordinator?.adminUrl ?? ''}${path}`, {
-    method,
-    headers: { authorization: `Bearer ${token}` },
-  })
-  return { status: response.status, body: await response.json() }
+function reasons(): string {
+  return orders.recovery.caseOf('demo')?.reasons.join() ?? ''
 }
 
-async function demoStatus(): Promise<StatusView['sales'][number] | null> {
-  const { status, body } = await admin('GET', '/admin/status')
-  return status === 200 ? ((body as StatusView).sales.find(({ id }) => id === 'demo') ?? null) : null
+function recover() {
+  return orders.answer({ method: 'POST', path: '/admin/sales/demo/recover', query: new URLSearchParams(), body: '' })
 }
 
-/** Waits until `status` says that the sale is recovering, and why. */
+async function watermarkSeq(): Promise<number> {
+  return (await orders.ledger.sale('demo'))?.watermark.version.seq ?? 0
+}
+
 async function untilMissing(reason: string): Promise<void> {
-  await until(reason, async () => {
-    const sale = await demoStatus()
-    return sale?.recovering === true && sale.missing.join().includes(reason)
-  })
+  await until(reason, async () => reasons().includes(reason))
 }
 
 function demo() {
@@ -134,21 +130,16 @@ beforeEach(async () => {
   redisPort = await freePort()
   await startRedis()
   port = await connectRedisStock({ url: url(), commandTimeoutMs: 500 })
-  await startCoordinator()
-  await until(
-    'leads',
-    async () => (await demoStatus()) === null && (await admin('GET', '/admin/status')).status === 200,
-  )
-  await port.sales.create(DEMO, 2)
-  await port.fleet.addSale('demo')
-  await port.sales.change('demo', 'open', { era: 0, seq: 0 })
-  const marks = join(directory, 'cluster', 'marks-c1.json')
-  await until('a mark is on disk', async () => (await readIfThere(marks))?.includes('"seq": 2') === true)
+  ledgerOf = inMemoryOrders({ port, rules, nowMs: () => systemClock.nowMs(), askNode: nodeAsker(null) })
+  startOrders()
+  await port.fleet.certify(0, 1)
+  await orders.acts.create(DEMO)
+  await orders.acts.change('demo', 'open')
+  await until('a watermark is in the ledger', async () => (await watermarkSeq()) === 2)
 })
 
 afterEach(async () => {
-  await coordinator?.stop().catch(() => {})
-  coordinator = null
+  await orders.rounds.stop().catch(() => {})
   await port.close()
   nodeServer?.close()
   nodeServer?.closeAllConnections()
@@ -170,15 +161,14 @@ describe('Redis killed with -9 and started again by hand', () => {
     expect(performance.now() - startedAtMs).toBeLessThan(2000)
     expect(after.state).toBe('open')
     expect(after.version.seq).toBeGreaterThan(before?.version.seq ?? 0)
-    expect((await port.fleet.read()).certified).toBe(true)
   })
 
   it('stays recovering when a live node has seen more, until the operator decides', async () => {
-    await startWitness({ era: 2, seq: 9 })
+    await startWitness({ era: 1, seq: 9 })
     await killRedis()
     await startRedis()
-    await untilMissing('era 2 seq 9')
-    expect((await admin('POST', '/admin/sales/demo/recover')).status).toBe(200)
+    await untilMissing('era 1 seq 9')
+    expect(await recover()).toMatchObject({ status: 200 })
     const after = await demo()
     expect(after?.certified).toBe(true)
     expect(after?.version.seq).toBeGreaterThan(9)
@@ -200,12 +190,12 @@ describe('Redis killed with -9 and started again by hand', () => {
     const version = (await demo())?.version ?? { era: 0, seq: 0 }
     await port.sales.change('demo', 'pause', version)
     await port.sales.change('demo', 'open', version)
-    await coordinator?.stop()
+    await orders.rounds.stop()
     await killRedis()
     await rm(join(directory, 'appendonlydir'), { recursive: true })
     await cp(copy, join(directory, 'appendonlydir'), { recursive: true })
     await startRedis()
-    await startCoordinator()
+    startOrders()
     await untilMissing('behind the mark')
     expect((await demo())?.certified).toBe(false)
   })
@@ -218,10 +208,7 @@ describe('Redis killed with -9 and started again by hand', () => {
       const version = (await demo())?.version ?? { era: 0, seq: 0 }
       await port.sales.change('demo', 'pause', version)
       await port.sales.change('demo', 'open', version)
-      await until('seen', async () => ((await demoStatus())?.version?.seq ?? 0) > version.seq)
-      await until('marked', async () =>
-        (await readIfThere(join(directory, 'cluster', 'marks-c1.json')))?.includes(`"seq": ${version.seq + 2}`),
-      )
+      await until('marked', async () => (await watermarkSeq()) === version.seq + 2)
       for (const [index, key] of keys.entries()) await client.restore(key, 0, dumps[index] ?? Buffer.of(), 'REPLACE')
       await untilMissing('behind the mark')
       expect((await demo())?.certified).toBe(false)

@@ -1,12 +1,19 @@
 /** A world for tests: the twin of the store in memory, clocks that move only when waited for, nodes that report. */
-import { createMemoryStock, type MemoryStock } from '../../stock/memory/memory-stock.ts'
-import type { Order, SaleDefinition } from '../../stock/core/words.ts'
-import type { SaleRecord } from '../../stock/core/sale-record.ts'
-import type { NodeReport, SaleReport } from './node-report.ts'
-import type { World } from './world.ts'
+import { createMemoryStock, type MemoryStock } from '../../../stock/memory/memory-stock.ts'
+import type { Order, SaleDefinition } from '../../../stock/core/words.ts'
+import type { SaleRecord } from '../../../stock/core/sale-record.ts'
+import type { NodeReport, SaleReport } from '../../../http/node-report.ts'
+import { inMemoryOrders, type InMemoryOrders } from '../../../orders/testing/in-memory-orders.ts'
+import type { AdminAnswer } from '../../../http/admin-server.ts'
+import { OperationError } from '../../../runtime/operation-error.ts'
+import type { OrdersDoor } from '../orders-door.ts'
+import type { World } from '../world.ts'
 
 export interface TestWorld extends World {
   readonly stock: MemoryStock
+  /** The orders process behind {@link World.orders}. */
+  readonly process: InMemoryOrders
+  isOrdersAway: boolean
   /** By admin address; a node that is not here does not answer. */
   readonly reports: Map<string, NodeReport>
   /** Called with every wait, after the clocks moved. */
@@ -32,12 +39,18 @@ export function testWorld(): TestWorld {
   let life = 1
   const stock = createMemoryStock({ nowMs: () => nowMs, fingerprint: () => `life-${life}` })
   const reports = new Map<string, NodeReport>()
+  const rules = { buffer: { percent: 10 }, deadAfterMs: 1500 }
+  const askNode = async (adminUrl: string): Promise<NodeReport | null> => reports.get(adminUrl) ?? null
+  const process = inMemoryOrders({ port: stock, rules, nowMs: () => nowMs, askNode })
   const world: TestWorld = {
     stock,
+    process,
+    orders: doorOf(() => (world.isOrdersAway ? null : process)),
+    isOrdersAway: false,
     port: stock,
     reports,
-    rules: { buffer: { percent: 10 }, deadAfterMs: 1500 },
-    askNode: async (adminUrl) => reports.get(adminUrl) ?? null,
+    rules,
+    askNode,
     monotonicMs: () => nowMs,
     async wait(ms) {
       nowMs += ms
@@ -57,6 +70,28 @@ export function testWorld(): TestWorld {
     },
   }
   return world
+}
+
+function doorOf(process: () => InMemoryOrders | null): OrdersDoor {
+  const ask = async (method: string, path: string, body = ''): Promise<AdminAnswer> => {
+    const orders = process()
+    if (orders === null) throw new OperationError('no_orders', 'no orders process answers')
+    const [place = '', query = ''] = path.split('?')
+    return orders.answer({ method, path: place, query: new URLSearchParams(query), body })
+  }
+  return {
+    async call<T>(method: 'GET' | 'POST', path: string, body?: string) {
+      const answer = await ask(method, path, body)
+      if (!('body' in answer)) throw new Error(`${path} is streamed`)
+      // What comes over the wire is JSON.
+      return JSON.parse(JSON.stringify(answer.body)) as T
+    },
+    async stream(path) {
+      const answer = await ask('GET', path)
+      if ('body' in answer) throw new Error(`${path} is not streamed`)
+      return answer
+    },
+  }
 }
 
 export function adminUrlOf(nodeId: string): string {

@@ -1,16 +1,22 @@
 /**
- * Brings sales and the fleet's record back after the store began another life. A sale is judged by `reopen.ts` as
- * soon as every live node has answered, or a second has passed; one that may not be reopened stays as it is, with
- * its reasons kept for `status`, and is looked at again with every cycle: nothing is lost by asking.
+ * Brings sales back after the store began another life. A sale is judged by `reopen.ts` as soon as every live node has
+ * answered, or a second has passed; one that may not be reopened stays as it is, with its reasons kept for `status`,
+ * and is looked at again with every round: nothing is lost by asking.
+ *
+ * To begin anew the ledger's era is moved first, by compare-and-set, so that nothing read from the old life of the
+ * store comes into the ledger any more; then the store is certified for it, by compare-and-set on its own era. Of
+ * several processes that recover a sale one wins each step, and the others look again. A crash between the two leaves
+ * the eras apart, which is a reason to begin anew.
  */
-import type { FleetNode, SaleSnapshot, SettleItem, StockPort } from '../../stock/port.ts'
-import { compareVersions, type Version } from '../../stock/core/words.ts'
-import { OperationError } from '../../runtime/operation-error.ts'
-import type { AskNode } from '../operations/node-report.ts'
-import type { EraBook } from './eras.ts'
+import type { AskNode } from '../../http/node-report.ts'
 import type { Log } from '../../runtime/log.ts'
-import type { MarkBook } from './marks.ts'
-import { decideReopen, floorSeqOf, show, type NodeTestimony, type ReopenCase } from './reopen.ts'
+import { OperationError } from '../../runtime/operation-error.ts'
+import { compareVersions, type QuotaRules, type Version } from '../../stock/core/words.ts'
+import type { FleetNode, SaleSnapshot, SettleItem, StockPort } from '../../stock/port.ts'
+import type { Ledger, LedgerSale } from '../ledger/ledger.ts'
+import type { Marks } from './marks.ts'
+import { missingInStore } from './missing.ts'
+import { decideReopen, floorSeqOf, show, type NodeTestimony, type ReopenCase, type ReopenDecision } from './reopen.ts'
 
 /** No order has this id, so settling it changes nothing. */
 const NO_ORDER: SettleItem = { orderId: '-', fate: { state: 'released', reason: 'expired' }, atMs: 0 }
@@ -19,8 +25,9 @@ export type Durability = Awaited<ReturnType<StockPort['durability']>>
 
 export interface RecoveryParts {
   readonly port: StockPort
-  readonly eras: EraBook
-  readonly marks: MarkBook
+  readonly ledger: Ledger
+  readonly marks: Marks
+  readonly rules: QuotaRules
   readonly askNode: AskNode
   readonly log: Log
   readonly monotonicMs: () => number
@@ -53,18 +60,12 @@ export class Recovery {
     return this.#cases.get(saleId) ?? null
   }
 
-  /** The fleet's record only tunes, so it is always certified anew. */
-  async certifyFleet(expectedEra: number): Promise<void> {
-    const era = await this.#parts.eras.allot(expectedEra)
-    const { outcome } = await this.#parts.port.fleet.certify(expectedEra, era)
-    this.#parts.log.info({ era, outcome }, 'the fleet record was certified anew')
-  }
-
-  /** True when the sale sells, so that nothing has to be recovered. */
-  isWhole(saleId: string, snapshot: SaleSnapshot | null): boolean {
+  /** True when the sale sells, and ledger and store agree on its era, so that nothing has to be recovered. */
+  isWhole(sale: LedgerSale, snapshot: SaleSnapshot | null): boolean {
+    const saleId = sale.definition.id
     const mark = this.#parts.marks.get(saleId)
     const behind = snapshot !== null && mark !== null && compareVersions(snapshot.version, mark) < 0
-    const whole = snapshot !== null && snapshot.certified && !behind
+    const whole = snapshot !== null && snapshot.certified && !behind && snapshot.version.era === sale.era
     if (whole && this.#cases.has(saleId)) this.#parts.log.info({ saleId }, 'the sale is whole')
     if (whole) this.#closeCase(saleId)
     return whole
@@ -72,8 +73,18 @@ export class Recovery {
 
   /** Looks at one sale that is not whole, and reopens it if nothing can be missing. */
   async look(saleId: string, snapshot: SaleSnapshot | null, nodes: readonly FleetNode[]): Promise<void> {
-    const { marks, port, log } = this.#parts
-    await marks.refresh()
+    try {
+      await this.#look(saleId, snapshot, nodes)
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      const sinceMs = this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs()
+      this.#cases.set(saleId, { saleId, sinceMs, reasons: [`it could not be looked at: ${why}`] })
+      throw error
+    }
+  }
+
+  async #look(saleId: string, snapshot: SaleSnapshot | null, nodes: readonly FleetNode[]): Promise<void> {
+    const { ledger, marks, port, log } = this.#parts
     const sinceMs = this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs()
     if (!this.#cases.has(saleId)) this.#cases.set(saleId, { saleId, sinceMs, reasons: ['it is being looked at'] })
     // A copy restored in place still shows the certificate of the life it was copied from. Any call that carries
@@ -82,6 +93,11 @@ export class Recovery {
     if (snapshot?.certified === true && seen !== null) await port.sales.settle(saleId, [NO_ORDER], seen)
 
     const testimonies = await this.#hearNodes(saleId, nodes)
+    const sale = await ledger.sale(saleId)
+    if (sale === null) return
+    marks.learn([sale])
+    // It may have been opened since this round last heard of the ledger.
+    if (this.isWhole(sale, snapshot)) return
     // Asked now: what an earlier life of the store said of itself is no evidence for this one.
     const durability = await port.durability()
     const facts: ReopenCase = {
@@ -89,11 +105,12 @@ export class Recovery {
       mark: marks.get(saleId),
       nodes: testimonies,
       durability: { durable: durability.durable ?? this.#parts.declaredDurable, faults: durability.faults },
+      missing: [],
       askedMs: this.#parts.monotonicMs() - sinceMs,
     }
-    const decision = decideReopen(facts)
+    const decision = await this.#decide(facts, sale, snapshot)
     if (decision.decision === 'reopen') {
-      await this.#certify(saleId, decision.expectedEra, decision.floorSeq)
+      await this.#beginAndOpen(sale, decision.expectedEra, decision.floorSeq)
       return
     }
     const before = this.#cases.get(saleId)
@@ -103,8 +120,19 @@ export class Recovery {
     }
   }
 
+  /** The ledger's orders are many, so they are looked for only when nothing else speaks against opening. */
+  async #decide(facts: ReopenCase, sale: LedgerSale, snapshot: SaleSnapshot | null): Promise<ReopenDecision> {
+    const decision = decideReopen(facts)
+    if (decision.decision !== 'reopen' || snapshot === null) return decision
+    const { ledger, port } = this.#parts
+    return decideReopen({ ...facts, missing: await missingInStore(sale, snapshot, ledger, port.sales) })
+  }
+
   /** The operator's decision: what the store holds counts, whatever is missing. */
-  async force(saleId: string, snapshot: SaleSnapshot | null, nodes: readonly FleetNode[]): Promise<Version> {
+  async force(saleId: string, nodes: readonly FleetNode[]): Promise<Version> {
+    const { ledger, port, rules } = this.#parts
+    const [sale, snapshot] = await Promise.all([ledger.sale(saleId), port.sales.read(saleId, rules)])
+    if (sale === null) throw new OperationError('no_such_sale', `no sale has the id "${saleId}"`, { saleId })
     if (snapshot === null) {
       const message = `the store has no record of sale "${saleId}": there is nothing to recover. Restore the store's data first`
       throw new OperationError('no_record', message, { saleId })
@@ -113,21 +141,18 @@ export class Recovery {
     const mark = this.#parts.marks.get(saleId)
     const floorSeq = floorSeqOf({ store: snapshot, mark, nodes: testimonies })
     this.#parts.log.warn({ saleId, mark, store: snapshot.version }, 'an operator recovers the sale as the store has it')
-    return this.#certify(saleId, snapshot.version.era, floorSeq)
+    return this.#beginAndOpen(sale, snapshot.version.era, floorSeq)
   }
 
-  async #certify(saleId: string, expectedEra: number, floorSeq: number): Promise<Version> {
-    const { eras, marks, port, log } = this.#parts
-    const reply = await port.sales.certify(
-      saleId,
-      expectedEra,
-      await eras.allot(this.#eraFloor(saleId, expectedEra)),
-      floorSeq,
-    )
+  async #beginAndOpen(sale: LedgerSale, storeEra: number, floorSeq: number): Promise<Version> {
+    const { ledger, marks, port, log } = this.#parts
+    const saleId = sale.definition.id
+    const above = Math.max(storeEra, marks.get(saleId)?.era ?? 0) + 1
+    const begun = await ledger.beginEra(saleId, sale.era, above)
+    if (begun.outcome !== 'begun') throw lostRace(saleId)
+    const reply = await port.sales.certify(saleId, storeEra, begun.era, floorSeq)
     if (reply.outcome === 'no_such_sale') throw new OperationError('no_record', `sale "${saleId}" is gone`, { saleId })
-    if (reply.outcome === 'lost_race') {
-      throw new OperationError('lost_race', `another coordinator began era ${reply.version.era} of "${saleId}" first`)
-    }
+    if (reply.outcome === 'lost_race') throw lostRace(saleId)
     const forMs = this.#parts.monotonicMs() - (this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs())
     this.#closeCase(saleId)
     const { fingerprint, durable } = await port.durability()
@@ -140,10 +165,6 @@ export class Recovery {
   #closeCase(saleId: string): void {
     this.#cases.delete(saleId)
     this.#heard.delete(saleId)
-  }
-
-  #eraFloor(saleId: string, expectedEra: number): number {
-    return Math.max(expectedEra, this.#parts.marks.get(saleId)?.era ?? 0)
   }
 
   /**
@@ -178,4 +199,8 @@ export class Recovery {
     const mark = marks.get(saleId)
     if (mark !== null && compareVersions(version, mark) > 0) marks.note(saleId, version, mark)
   }
+}
+
+function lostRace(saleId: string): OperationError {
+  return new OperationError('lost_race', `another process began a new era of "${saleId}" first: look again`, { saleId })
 }

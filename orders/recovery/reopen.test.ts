@@ -13,6 +13,7 @@ function facts(change: Partial<ReopenCase> = {}): ReopenCase {
     store: { version: { era: 3, seq: 110 }, nodes: [{ id: 'n1', lastWriteSeq: 108 }] },
     mark,
     nodes: [witness('n1', 110, 108)],
+    missing: [],
     durability: { durable: true, faults: [] },
     askedMs: 5,
     ...change,
@@ -99,6 +100,10 @@ describe('decideReopen', () => {
 
   it('does not wait when it is lost already', () => {
     expect(reasonsOf({ mark: null, nodes: [{ nodeId: 'n1', reply: null }] })).not.toBe('')
+  })
+
+  it('stays when the ledger has orders that it lacks', () => {
+    expect(reasonsOf({ missing: ['the store has no record of 3 orders'] })).toBe('the store has no record of 3 orders')
   })
 
   it('names every reason', () => {

@@ -7,7 +7,8 @@
  *   1. the store has a record of the sale,
  *   2. it is behind neither the mark nor any live node (nor a node's own last write), and
  *   3. AOF with fsync always was on while the mark was seen, and is on now. Without a mark nothing says that it
- *      was, so a mark is needed; nodes add what happened since.
+ *      was, so a mark is needed; nodes add what happened since; and
+ *   4. it has every order that the ledger has.
  *
  * Otherwise the sale stays `recovering` and the operator decides (`sale recover`).
  */
@@ -32,6 +33,8 @@ export interface ReopenCase {
   readonly mark: Mark | null
   /** One per node that the fleet calls live. */
   readonly nodes: readonly NodeTestimony[]
+  /** What the ledger has and the store does not, as reasons. */
+  readonly missing: readonly string[]
   /** Durability of the store now. */
   readonly durability: { readonly durable: boolean; readonly faults: readonly string[] }
   /** How long the nodes have been asked. */
@@ -56,7 +59,11 @@ export function decideReopen(facts: ReopenCase): ReopenDecision {
   const { store } = facts
   if (store === null) return { decision: 'stay', reasons: ['the store has no record of this sale'] }
 
-  const reasons = [...reasonsOfMark(store, facts), ...facts.nodes.flatMap((node) => reasonsOfNode(store, node))]
+  const reasons = [
+    ...reasonsOfMark(store, facts),
+    ...facts.nodes.flatMap((node) => reasonsOfNode(store, node)),
+    ...facts.missing,
+  ]
   if (reasons.length > 0) return { decision: 'stay', reasons }
 
   const missing = facts.nodes.filter((node) => node.reply === null)

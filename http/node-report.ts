@@ -1,5 +1,5 @@
 /** What a node says of itself on its private port (`GET /state`). */
-import type { SaleState } from '../../stock/core/words.ts'
+import type { SaleState } from '../stock/core/words.ts'
 
 export interface FareReport {
   readonly fareId: string

@@ -1,0 +1,75 @@
+/** An orders process in this process: its admin API over ledger and store in memory, to be stepped by hand. */
+import type { AdminRequest, AdminAnswer } from '../../http/admin-server.ts'
+import type { AskNode } from '../../http/node-report.ts'
+import { Metrics } from '../../runtime/metrics.ts'
+import { createLogger } from '../../runtime/logger.ts'
+import { SILENT } from '../../runtime/log.ts'
+import type { QuotaRules } from '../../stock/core/words.ts'
+import type { StockPort } from '../../stock/port.ts'
+import { answerAdmin } from '../admin/admin-routes.ts'
+import { MemoryActs } from '../ledger/memory-acts.ts'
+import { MemoryLedger } from '../ledger/memory-ledger.ts'
+import { OrderReader } from '../order-reader.ts'
+import { Pipeline } from '../pipeline/pipeline.ts'
+import { Marks } from '../recovery/marks.ts'
+import { Recovery } from '../recovery/recovery.ts'
+import { SaleRounds } from '../recovery/sale-rounds.ts'
+import { SaleActs } from '../sales/sale-acts.ts'
+import { SaleBook } from '../sale-book.ts'
+
+export interface InMemoryOrdersOptions {
+  readonly port: StockPort
+  readonly rules: QuotaRules
+  readonly nowMs: () => number
+  readonly askNode: AskNode
+  /** Milliseconds between two rounds, where they are started. */
+  readonly everyMs?: number
+  /** Of another process, to share its ledger. */
+  readonly shared?: Pick<InMemoryOrders, 'ledger' | 'actLedger'>
+}
+
+export interface InMemoryOrders {
+  readonly ledger: MemoryLedger
+  readonly actLedger: MemoryActs
+  readonly marks: Marks
+  readonly acts: SaleActs
+  readonly recovery: Recovery
+  readonly rounds: SaleRounds
+  answer(request: AdminRequest): Promise<AdminAnswer>
+  /** One look at every sale, and all that follows from it. */
+  round(): Promise<void>
+}
+
+export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
+  const { port, rules, nowMs, askNode, shared, everyMs = 200 } = options
+  const ledger = shared?.ledger ?? new MemoryLedger({ nowMs })
+  const actLedger = shared?.actLedger ?? new MemoryActs(ledger)
+  const marks = new Marks(ledger)
+  const common = { port, ledger, rules, marks, log: SILENT, declaredDurable: false }
+  const acts = new SaleActs({ ...common, acts: actLedger })
+  const recovery = new Recovery({ ...common, askNode, monotonicMs: nowMs })
+  const rounds = new SaleRounds({ ...common, acts, recovery, monotonicMs: nowMs, everyMs })
+  const reader = new OrderReader({ ledger, port, book: new SaleBook(port, rules), log: SILENT })
+  const { fates } = new Pipeline({
+    ledger,
+    store: port.sales,
+    clock: { nowMs, monotonicMs: nowMs },
+    storeNowMs: nowMs,
+    metrics: new Metrics(),
+    log: createLogger({ level: 'silent', bindings: {} }),
+    onRecovering: () => rounds.askAgain(),
+  })
+  return {
+    ledger,
+    actLedger,
+    marks,
+    acts,
+    recovery,
+    rounds,
+    answer: (request) => answerAdmin({ ledger, reader, fates, acts, recovery, rounds, nowMs }, request),
+    async round() {
+      await rounds.round()
+      await rounds.settled()
+    },
+  }
+}
