@@ -64,7 +64,7 @@ it('killed whole, the next up resumes the sale with its orders', async () => {
   const buyers = await cluster.tokens(40)
   const first = await sell(cluster.view.url, buyers.slice(0, 10))
   const pids = [...cluster.pids().values()]
-  expect(pids).toHaveLength(6)
+  expect(pids).toHaveLength(7)
   for (const pid of pids) process.kill(pid, 'SIGKILL')
   await untilGone(pids)
 

@@ -287,3 +287,61 @@ it('shows a sale that is sold out as sold out', async () => {
   expect(await fare(page, 0).getByRole('button').isVisible()).toBe(false)
   await picture(page, 'sold-out')
 })
+
+/** The page's own part of paying, cancelling and tickets: the answers are written here. */
+it('signs in for a demo, sends to the payment, cancels, and shows tickets as pictures', async () => {
+  const page = await phone(url)
+  const token = await cluster.token('hal')
+  await page.route('**/api/demo/session', (route) => route.fulfill({ json: { token, buyer: 'hal' } }))
+  await page.goto(`${url}/#/sale/rush`)
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click()
+  await page.getByText('hal', { exact: true }).waitFor()
+  await fare(page, 0).getByRole('button', { name: 'Buy' }).click()
+  const order = page.locator('#order-list > li')
+  await order.getByText('1 × Seat').waitFor()
+  const [made] = await ordersOf('hal')
+  await page.route('**/api/orders/*/payment', (route) =>
+    route.fulfill({ json: { redirectUrl: `${url}/?paying#/sale/rush` } }),
+  )
+  await order.getByRole('button', { name: 'Pay' }).click()
+  await page.waitForURL(/[?]paying/)
+  // As the page finds it after the payment.
+  const paid = { ...made, state: 'paid', paidAt: new Date().toISOString() }
+  await page.routeWebSocket(/\/api\/live/, () => {})
+  await page.route('**/api/orders', (route) => route.fulfill({ json: { items: [paid], nextCursor: null } }))
+  const qrSvg =
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 4"><script>alert(1)</script><path d="M0 0h2v2H0z"/></svg>'
+  await page.route('**/api/orders/*/tickets', (route) =>
+    route.fulfill({ json: { items: [{ code: 'FB1.CODE', qrSvg }] } }),
+  )
+  await page.reload()
+  expect(await order.getByRole('button', { name: 'Pay' }).isVisible()).toBe(false)
+  await order.getByRole('button', { name: 'Show tickets' }).click()
+  await order.getByRole('img', { name: 'QR code of the ticket' }).waitFor()
+  await order.getByText('FB1.CODE').waitFor()
+  expect(await page.evaluate('document.querySelector(".tickets img").naturalWidth > 0')).toBe(true)
+  await picture(page, 'tickets')
+  await page.unroute('**/api/orders')
+  await page.route('**/api/orders/*', (route) =>
+    route.fulfill({ json: { ...made, state: 'released', reason: 'cancelled' } }),
+  )
+  await page.reload()
+  await order.getByRole('button', { name: 'Cancel' }).click()
+  await order.getByText('Cancelled').waitFor()
+  await picture(page, 'cancelled')
+})
+
+it('takes away what this cluster does not have', async () => {
+  const page = await phone(url)
+  await page.goto(`${url}/#/sale/rush`)
+  await signIn(page, 'ida')
+  await fare(page, 0).getByRole('button', { name: 'Buy' }).click()
+  const order = page.locator('#order-list > li')
+  await order.getByText('1 × Seat').waitFor()
+  const body = JSON.stringify({ code: 'not_found', title: 'No such path', status: 404 })
+  await page.route('**/api/orders/*/payment', (route) =>
+    route.fulfill({ status: 404, contentType: 'application/problem+json', body }),
+  )
+  await order.getByRole('button', { name: 'Pay' }).click()
+  await order.getByRole('button', { name: 'Pay' }).waitFor({ state: 'hidden' })
+})
