@@ -8,7 +8,7 @@
  * So, over a sale: money taken - money given or going back - money of retakes under way = totals of paid orders.
  */
 import type { OrderState, Price } from '../../stock/core/words.ts'
-import type { ChargeState } from './charge.ts'
+import type { ChargeState, RefundReason } from './charge.ts'
 
 export interface MoneyCharge {
   readonly id: string
@@ -19,7 +19,13 @@ export interface MoneyCharge {
   /** When its state was last changed. */
   readonly changedMs: number
   readonly keptFor: string | null
-  readonly refund: { readonly state: 'due' | 'accepted' | 'done'; readonly amount: number } | null
+  readonly refund: MoneyRefund | null
+}
+
+export interface MoneyRefund {
+  readonly state: 'due' | 'accepted' | 'done'
+  readonly amount: number
+  readonly reason: RefundReason
 }
 
 /** An order and every charge that is kept for it or was meant for it. */

@@ -22,6 +22,12 @@ async function unmoved(act: (world: MoneyWorld, order: LedgerOrder) => Promise<u
   return world
 }
 
+/** Why each refund of the sale is due. */
+async function refundReasons(world: MoneyWorld): Promise<readonly string[]> {
+  const money = await world.books.money(world.saleId, null, 100)
+  return money.flatMap(({ charges }) => charges.flatMap(({ refund }) => (refund === null ? [] : [refund.reason])))
+}
+
 async function timesForged(world: MoneyWorld): Promise<number> {
   const noted = await world.cashier.anomalies(100)
   return noted.find(({ kind }) => kind === 'bad_signature')?.times ?? 0
@@ -176,6 +182,7 @@ describe('money that cannot be kept goes back', () => {
     await world.cancel(order)
     expect(await world.hear(world.event(order, 'paid'))).toMatchObject({ effect: 'refunding' })
     expect(await world.order(order)).toMatchObject({ state: 'released', reason: 'cancelled' })
+    expect(await refundReasons(world)).toEqual(['cancelled'])
     await world.finish()
     expect(world.refundsAsked).toHaveLength(1)
     expect(await world.problems()).toEqual([])
@@ -191,6 +198,7 @@ describe('money that cannot be kept goes back', () => {
       expect(await world.hear(world.event(order, 'paid'))).toMatchObject({ effect: 'refunding' })
       expect(await world.order(order)).toMatchObject({ state: 'released', reason: 'expired' })
     }
+    expect(await refundReasons(world)).toEqual(['late', 'late'])
     await world.finish()
     expect(world.refundsAsked).toHaveLength(2)
     expect(await world.problems()).toEqual([])
@@ -202,6 +210,7 @@ describe('money that cannot be kept goes back', () => {
     await world.hear(world.event(order, 'paid', { chargeId: 'ch-first' }))
     const second = await world.hear(world.event(order, 'paid', { chargeId: `ch-second-${world.saleId}` }))
     expect(second).toMatchObject({ outcome: 'applied', effect: 'refunding', changed: [] })
+    expect(await refundReasons(world)).toEqual(['second_payment'])
     await world.finish()
     expect(world.refundsAsked.map(({ chargeId }) => chargeId)).toEqual([`ch-second-${world.saleId}`])
     expect(await world.order(order)).toMatchObject({ state: 'paid' })
@@ -380,6 +389,33 @@ describe('latePayment: retake', () => {
     expect(await world.hear(world.event(order, 'refunded'))).toMatchObject({ effect: 'refunded' })
     await world.finish()
     expect((await world.orders()).filter(({ state }) => state !== 'released')).toEqual([])
+    expect(await world.problems()).toEqual([])
+  })
+
+  it('pays nothing with money that the provider gave back while the new order was made', async () => {
+    const world = await MoneyWorld.open(shared, { latePayment: 'retake' })
+    const order = await world.buyAndStart()
+    world.lapse()
+    await world.hear(world.event(order, 'paid'))
+    world.afterRetake = async () => {
+      await world.hear(world.event(order, 'refunded'))
+    }
+    await world.finish()
+    expect((await world.orders()).map(({ reason }) => String(reason)).toSorted()).toEqual(['cancelled', 'expired'])
+    expect(world.refundsAsked).toEqual([])
+    expect(await world.problems()).toEqual([])
+  })
+
+  it('tells the store first that the old hold is over, if it has not heard', async () => {
+    const world = await MoneyWorld.open(shared, { latePayment: 'retake', limitPerBuyer: 1, stock: 1 })
+    const order = await world.buyAndStart()
+    world.lapse()
+    world.isStoreDeaf = true
+    await world.hear(world.event(order, 'paid'))
+    world.isStoreDeaf = false
+    await world.finish()
+    expect((await world.orders()).map(({ state }) => state).toSorted()).toEqual(['paid', 'released'])
+    expect(world.refundsAsked).toEqual([])
     expect(await world.problems()).toEqual([])
   })
 })

@@ -2,7 +2,7 @@
 import type { OrderState } from '../../stock/core/words.ts'
 import type { Query } from '../ledger/database.ts'
 import type { MoneyCharge, OrderMoney } from './agreement.ts'
-import type { ChargeState } from './charge.ts'
+import type { ChargeState, RefundReason } from './charge.ts'
 
 interface Row {
   readonly order_id: string
@@ -18,7 +18,8 @@ interface Row {
   readonly changed_ms: number
   readonly kept_for: string | null
   readonly refund_state: 'due' | 'accepted' | 'done' | null
-  readonly refund_amount: number | null
+  readonly refund_amount: number
+  readonly refund_reason: RefundReason
 }
 
 /** One statement, so one instant. */
@@ -35,7 +36,7 @@ const PAGE = `
   )
   select p.id as order_id, p.state as order_state, p.total, p.currency as order_currency,
     c.id as charge_id, c.state as charge_state, c.is_taken, c.amount, c.currency, c.changed_ms, c.kept_for,
-    r.state as refund_state, r.amount as refund_amount
+    r.state as refund_state, r.amount as refund_amount, r.reason as refund_reason
   from page p
   left join lateral (
     select * from charges c1 where c1.order_id = p.id
@@ -63,7 +64,7 @@ export async function readMoney(
 
 function chargeOf(row: Row, id: string): MoneyCharge {
   const { charge_state: state, is_taken: isTaken, amount, currency, changed_ms: changedMs, kept_for: keptFor } = row
-  const { refund_state, refund_amount } = row
-  const refund = refund_state === null ? null : { state: refund_state, amount: refund_amount ?? 0 }
+  const { refund_state, refund_amount, refund_reason } = row
+  const refund = refund_state === null ? null : { state: refund_state, amount: refund_amount, reason: refund_reason }
   return { id, state, isTaken, amount, currency, changedMs, keptFor, refund }
 }

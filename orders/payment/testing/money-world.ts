@@ -57,6 +57,10 @@ export class MoneyWorld {
   answerRefund: (request: RefundRequest) => RefundAnswer = () => ({ outcome: 'done' })
   /** Whether the cashier knows the store's clock. */
   isStoreHeard = true
+  /** Whether fates that were committed fail to reach the store. */
+  isStoreDeaf = false
+  /** What happens between the new order of late money and its payment. */
+  afterRetake: () => Promise<void> = () => Promise.resolve()
   readonly #database: Switchable
   readonly #holdMs: number
   readonly #definition: SaleDefinition
@@ -91,8 +95,14 @@ export class MoneyWorld {
       providers: [this.#provider()],
       findOrder: async (orderId) => this.ledger.order(orderId),
       storeNowMs: () => this.storeNowMs,
-      settle: async (orders) => this.settle(orders),
-      retake: retakeThrough(sales, 'o1', RULES),
+      settle: async (orders) => {
+        if (!this.isStoreDeaf) await this.settle(orders)
+      },
+      retake: async (wish) => {
+        const outcome = await retakeThrough(sales, 'o1', RULES)(wish)
+        await this.afterRetake()
+        return outcome
+      },
       latePayment,
       clock: this.clock,
       logger: createLogger({ level: 'silent' }),
