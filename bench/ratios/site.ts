@@ -13,7 +13,7 @@ import { FARE, SALE } from './requests.ts'
 
 export const RULES: QuotaRules = { buffer: { percent: 10 }, deadAfterMs: 1500 }
 const CLI = fileURLToPath(new URL('../../coordinator/cli/main.js', import.meta.url))
-const READY_WITHIN_MS = 15_000
+const READY_WITHIN_MS = 60_000
 
 export interface SiteSettings {
   /** `always`: appendonly with fsync on every write. `off`: no AOF, and `ack: none`. */

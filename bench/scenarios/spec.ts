@@ -42,6 +42,8 @@ export interface ScenarioSpec {
   readonly title: string
   readonly about: string
   readonly size: Size
+  /** However much smaller the run is made: what happens in it takes that long. */
+  readonly secondsMin?: number
   readonly limitPerBuyer: number
   readonly holdSeconds: number
   readonly fares: (stock: number) => FareSpec[]

@@ -29,15 +29,16 @@ export const SCENARIO_STEPS: readonly Step[] = Object.entries(SCENARIOS).map(([n
 function playScenario(spec: ScenarioSpec, id: string, context: StepContext): Promise<Run> {
   const { root, k6, cores, resultsDir, scale } = context
   const evidenceDir = join(resultsDir, id)
-  return runScenario(spec, { root, k6, cores, id, step: spec.name, evidenceDir, size: scaled(spec.size, scale) })
+  return runScenario(spec, { root, k6, cores, id, step: spec.name, evidenceDir, size: scaled(spec, scale) })
 }
 
 /** The load in a second stays the same where that is possible, so that a smaller run is a shorter one. */
-export function scaled({ buyers, stock, nodes, seconds }: Size, scale: number): Size {
+export function scaled({ size, secondsMin = 3 }: Pick<ScenarioSpec, 'size' | 'secondsMin'>, scale: number): Size {
+  const { buyers, stock, nodes, seconds } = size
   return {
     buyers: Math.max(nodes, Math.round(buyers * scale)),
     stock: Math.max(1, Math.round(stock * scale)),
     nodes,
-    seconds: Math.max(3, Math.round(seconds * Math.min(1, scale))),
+    seconds: Math.max(secondsMin, Math.round(seconds * Math.min(1, scale))),
   }
 }
