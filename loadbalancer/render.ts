@@ -312,7 +312,7 @@ function server(topology: Topology): string[] {
       ...(live ? location('= /api/live', toNodes(liveLines(topology))) : []),
       ...location('~ ^/api/orders(/[^/]+)?$', orderLines(topology)),
       ...location('/api/payments/webhook/', toOrders(topology, webhookLines(topology))),
-      ...location('/api/', toOrders(topology)),
+      ...location('/api/', toOrders(topology, passed(ORDERS_HEADERS))),
       ...location('= /api', ['return 404;']),
       ...['/healthz', '/readyz', '/metrics'].flatMap((path) => location(`= ${path}`, ['return 404;'])),
       ...location('/', webDir === null ? ['return 404;'] : pageLines(webDir)),
@@ -386,6 +386,12 @@ const BUY_HEADERS: Headers = [
   ...CALL_HEADERS,
   ['Idempotency-Key', '$farebox_key'],
   ['X-Farebox-Key-Made', '$farebox_key_made'],
+]
+/** For absolute links: what a proxy before us says of how the client reached it. */
+const ORDERS_HEADERS: Headers = [
+  ...CALL_HEADERS,
+  ['X-Forwarded-Proto', '$http_x_forwarded_proto'],
+  ['X-Forwarded-Host', '$http_x_forwarded_host'],
 ]
 const LIVE_HEADERS: Headers = [
   ...CALL_HEADERS.filter(([name]) => name !== 'Connection'),

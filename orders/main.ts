@@ -18,6 +18,7 @@ import { connectRedisStock } from '../stock/redis/redis-stock.ts'
 import { answerAdmin } from './admin/admin-routes.ts'
 import { ActLedger } from './ledger/act-ledger.ts'
 import { openLedger } from './ledger/open-ledger.ts'
+import { MoneySide, type MoneySideParts } from './money-side.ts'
 import { OrderReader } from './order-reader.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import { Presence } from './presence.ts'
@@ -87,6 +88,24 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
   })
   const { fates } = pipeline
   const identifier = identifierOf(loaded)
+  let ownUrl = ''
+  const money = moneySide({
+    loaded,
+    id,
+    ledger,
+    database,
+    store: port.sales,
+    rules: rulesOf(loaded),
+    fates,
+    settling: pipeline.settling,
+    storeNowMs: () => presence?.storeNowMs() ?? null,
+    identifier,
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    metrics,
+    ownUrl: () => ownUrl,
+  })
   const server = new HttpServer(
     {
       logger,
@@ -98,6 +117,7 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
     [
       ...orderRoutes({ reader, identifier, shownNowMs }),
       cancelRoute({ reader, fates, identifier, shownNowMs }),
+      ...money.routes,
       openApiRoute(),
     ],
   )
@@ -109,21 +129,25 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
     port: config.orders.adminPort,
     token: tokens.operator,
     viewerToken: tokens.viewer,
-    answer: (request) => answerAdmin({ ledger, reader, fates, acts, recovery, rounds, nowMs: shownNowMs }, request),
+    answer: (request) =>
+      answerAdmin({ ledger, reader, fates, money, acts, recovery, rounds, nowMs: shownNowMs }, request),
     isReady: () => lifeCycle.state === 'running' && presence?.isAnnounced === true,
     metrics: () => metrics.scrape(),
     log: logger,
   })
   const url = `http://${host}:${await server.listen(host, config.orders.port)}`
+  ownUrl = url
   const adminUrl = adminServer.url
   presence = new Presence(port.fleet, { id, url, adminUrl }, systemClock, logger)
   presence.start()
   rounds.start()
   pipeline.start()
+  await money.start()
 
   lifeCycle.addStopStep({ name: 'leave', timeoutMs: 2000, run: () => leave(presence) })
   lifeCycle.addStopStep({ name: 'answer', timeoutMs: CLOSE_TIMEOUT_MS * 2, run: () => closed(server) })
   lifeCycle.addStopStep({ name: 'admin', timeoutMs: CLOSE_TIMEOUT_MS, run: () => adminServer.close() })
+  lifeCycle.addStopStep({ name: 'payments', timeoutMs: 7000, run: () => money.stop() })
   lifeCycle.addStopStep({ name: 'pipeline', timeoutMs: 4000, run: () => pipeline.stop() })
   lifeCycle.addStopStep({ name: 'sales', timeoutMs: CLOSE_TIMEOUT_MS, run: () => rounds.stop() })
   lifeCycle.addStopStep({ name: 'ledger', timeoutMs: CLOSE_TIMEOUT_MS, run: () => ledger.close() })
@@ -140,6 +164,14 @@ async function opened(url: string): Promise<Opened> {
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw new OrdersRefusal(`the ledger at ${shownUrl(url)} cannot be opened: ${why}`, { cause: error })
+  }
+}
+
+function moneySide(parts: MoneySideParts): MoneySide {
+  try {
+    return new MoneySide(parts)
+  } catch (error) {
+    throw new OrdersRefusal(error instanceof Error ? error.message : String(error), { cause: error })
   }
 }
 

@@ -184,14 +184,14 @@ describe('a buyer', () => {
     ])
     expect(items[0]?.qrSvg).toContain('<svg')
 
-    await money.office.keys.rotate()
+    await money.rotateKeys()
     expect((await call('GET', `/api/orders/${id}/tickets`, { buyer: 'alice' })).text).toBe(tickets.text)
     const rotated = (await call('GET', '/api/keys')).json as unknown as TicketJwks
     expect(rotated.keys).toHaveLength(2)
     expect(items.map(({ code }) => verifyTicket(code, rotated).outcome)).toEqual(['genuine', 'genuine'])
     expect((await call('POST', `/api/orders/${id}/payment`, { buyer: 'alice' })).json['code']).toBe('not_held')
 
-    await money.cashier.refund(id)
+    await money.refund(id)
     expect((await call('GET', `/api/orders/${id}/tickets`, { buyer: 'alice' })).json['code']).toBe('not_paid')
   })
 
@@ -222,7 +222,7 @@ describe('a buyer', () => {
     await untilPaid(id)
     expect((await press({})).json).toEqual({ outcome: 'paid_already' })
     expect((await press({ outcome: 'steal' })).json['code']).toBe('malformed')
-    expect(await money.cashier.problems('demo')).toEqual([])
+    expect(await money.problems('demo')).toEqual([])
   })
 
   it('gets a name and a token where demonstrations are wanted', async () => {

@@ -9,11 +9,13 @@ import type { Metrics } from '../runtime/metrics.ts'
 import type { Random } from '../runtime/random.ts'
 import type { QuotaRules } from '../stock/core/words.ts'
 import type { SaleStore } from '../stock/port.ts'
+import type { MoneyActs } from './admin/admin-routes.ts'
 import type { Database } from './ledger/database.ts'
 import type { LedgerOrder } from './ledger/ledger.ts'
 import type { SqlLedger } from './ledger/sql-ledger.ts'
 import { Cashier } from './payment/cashier.ts'
-import { PaymentLedger } from './payment/payment-ledger.ts'
+import type { MoneyProblem } from './payment/agreement.ts'
+import { type NotedAnomaly, PaymentLedger, type RefundOrderResult } from './payment/payment-ledger.ts'
 import { paymentMetrics } from './payment/payment-metrics.ts'
 import { retakeThrough } from './payment/retake-order.ts'
 import { SandboxBooks } from './payment/sandbox/sandbox-books.ts'
@@ -55,9 +57,9 @@ export interface MoneySideParts {
 const CASHIER_EVERY_MS = 1000
 const SANDBOX_EVERY_MS = 500
 
-export class MoneySide {
-  readonly cashier: Cashier
-  readonly office: TicketOffice
+export class MoneySide implements MoneyActs {
+  readonly #cashier: Cashier
+  readonly #office: TicketOffice
   readonly routes: readonly Route[]
   readonly #parts: MoneySideParts
   readonly #sender: SandboxSender
@@ -78,7 +80,7 @@ export class MoneySide {
       payment['sandbox.webhookUrl'] ?? new URL(`/api/payments/webhook/${SANDBOX}`, parts.ownUrl()).href
     this.#sender = new SandboxSender({ books, secret, webhookUrl, clock, logger })
     const findOrder = (orderId: string): Promise<LedgerOrder | 'recovering' | null> => parts.fates.ensure(orderId)
-    this.cashier = new Cashier({
+    this.#cashier = new Cashier({
       ledger,
       books: new PaymentLedger(database, ledger),
       providers,
@@ -93,11 +95,11 @@ export class MoneySide {
     })
     const pool = new TicketPool()
     parts.metrics.gauge('farebox_ticket_queue', 'Orders whose tickets wait for a thread.', () => pool.queueLength)
-    this.office = new TicketOffice(new TicketKeys(database, clock), pool)
+    this.#office = new TicketOffice(new TicketKeys(database, clock), pool)
     this.routes = [
-      ...paymentRoutes({ cashier: this.cashier, identifier, providers, publicUrl: http.publicUrl }),
+      ...paymentRoutes({ cashier: this.#cashier, identifier, providers, publicUrl: http.publicUrl }),
       ...sandboxRoutes({ books, onPressed: () => void this.#sendNow() }),
-      ...ticketRoutes({ office: this.office, identifier, findOrder }),
+      ...ticketRoutes({ office: this.#office, identifier, findOrder }),
       ...this.#demoRoutes(),
     ]
   }
@@ -105,10 +107,10 @@ export class MoneySide {
   /** After the port is open. Rejects with `DatabaseError`. */
   async start(): Promise<void> {
     const { logger } = this.#parts
-    await this.office.keys.ensure()
+    await this.#office.keys.ensure()
     logger.warn({ provider: SANDBOX }, 'payments go to the sandbox: no money moves')
     this.#turns.push(
-      this.#takeTurns('refunds and late payments', CASHIER_EVERY_MS, () => this.cashier.work()),
+      this.#takeTurns('refunds and late payments', CASHIER_EVERY_MS, () => this.#cashier.work()),
       this.#takeTurns('the sandbox', SANDBOX_EVERY_MS, () => this.#sender.work()),
     )
   }
@@ -116,7 +118,25 @@ export class MoneySide {
   /** Before the ledger is closed. What is left undone stands in the books. */
   async stop(): Promise<void> {
     await Promise.all(this.#turns.map((turns) => turns.stop()))
-    await this.office.close()
+    await this.#office.close()
+  }
+
+  refund(orderId: string): Promise<RefundOrderResult> {
+    return this.#cashier.refund(orderId)
+  }
+
+  problems(saleId: string): Promise<readonly MoneyProblem[]> {
+    return this.#cashier.problems(saleId)
+  }
+
+  anomalies(limit: number): Promise<readonly NotedAnomaly[]> {
+    return this.#cashier.anomalies(limit)
+  }
+
+  async rotateKeys(): Promise<{ readonly kid: string; readonly keys: number }> {
+    const kid = await this.#office.keys.rotate()
+    const { keys } = await this.#office.keys.published()
+    return { kid, keys: keys.length }
   }
 
   #takeTurns(name: string, everyMs: number, work: () => Promise<void>): Turns {

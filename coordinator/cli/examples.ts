@@ -30,6 +30,8 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   'order refund': ['order refund 5f0c2m… --yes'],
   explain: ['explain 5f0c2m…'],
   'ticket verify': ['ticket verify CODE'],
+  'key rotate': ['key rotate'],
+  'payment anomalies': ['payment anomalies --json'],
   watch: ['watch', 'watch demo', 'watch demo --plain --every 5'],
   events: ['events', 'events --follow', 'events --changes --limit 20'],
   logs: ['logs', 'logs n1 -f', 'logs nginx --limit 20'],

@@ -9,11 +9,13 @@ import { registerEvents } from './events.ts'
 import { examplesText } from './examples.ts'
 import { EXIT, type ExitCode, type RegisterCommand } from './frame.ts'
 import { registerLogs } from './logs.ts'
+import { registerKey } from './key.ts'
 import { registerNode } from './node.ts'
 import { registerNodes } from './nodes.ts'
 import { registerOrder } from './order.ts'
 import { createOutput, processTerminal, type Terminal } from './output.ts'
 import { registerPlan } from './plan.ts'
+import { registerPayment } from './payment.ts'
 import { registerQuota } from './quota.ts'
 import { registerRebalance } from './rebalance.ts'
 import { registerRoll } from './roll.ts'
@@ -46,6 +48,8 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerOrder,
   registerTicket,
   registerWatch,
+  registerKey,
+  registerPayment,
   registerPlan,
   registerEvents,
   registerLogs,

@@ -7,6 +7,7 @@
 import { toldAsAnswer, type AdminAnswer, type AdminRequest, type JsonAnswer } from '../../http/admin-server.ts'
 import { audit } from '../operations/audit.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
+import { paymentAnomalies, rotateKeys } from '../operations/money.ts'
 import { changeOrder, explainOrder, showOrder } from '../operations/orders.ts'
 import { quota } from '../operations/quota.ts'
 import { changeSale, createSale, listSales, readSale, recoverSale, setStock, transfer } from '../operations/sales.ts'
@@ -66,6 +67,7 @@ async function route(parts: AdminParts, request: AdminRequest): Promise<JsonAnsw
   const fleet = await answerFleet(parts, request)
   if (fleet !== null) return ok(fleet)
   if (id === undefined) return routeRoom(parts, method, room, path, body)
+  if (room === 'keys' || room === 'payments') return ok(await money(parts, method, path))
   if (room === 'orders') return ok(await orders(parts, method, id, verb, path))
   if (room !== 'sales') throw notFound(path)
   if (verb === undefined && method === 'GET') return ok(saleView(await readSale(parts.world, id)))
@@ -114,6 +116,13 @@ async function orders({ world }: AdminParts, method: string, id: string, verb: s
   if (method === 'GET' && verb === undefined) return showOrder(world, id)
   if (method === 'GET' && verb === 'explain') return explainOrder(world, id)
   if (method === 'POST' && (verb === 'cancel' || verb === 'refund')) return changeOrder(world, id, verb)
+  throw notFound(path)
+}
+
+/** Payments and tickets are the orders processes' own affair. */
+async function money({ world }: AdminParts, method: string, path: string): Promise<unknown> {
+  if (method === 'POST' && path === '/admin/keys/rotate') return rotateKeys(world)
+  if (method === 'GET' && path === '/admin/payments/anomalies') return paymentAnomalies(world)
   throw notFound(path)
 }
 

@@ -5,7 +5,8 @@
  * - each fare's counters with the sums over the records, as of the counters' seq, and with the conservation law;
  * - each buyer's stored tickets with the buyer's records, and with the limit;
  * - the tickets that the nodes say they confirmed with the records ever made;
- * - what each live node has seen with what the store has.
+ * - what each live node has seen with what the store has;
+ * - each order's money with its state, by the orders process.
  *
  * It is valid while the sale goes on and nodes die. Where two things cannot be read at one instant, a difference
  * counts only if it is still there when both are read again.
@@ -14,6 +15,7 @@ import { compareVersions, type FareCounters } from '../../stock/core/words.ts'
 import type { SaleSnapshot } from '../../stock/port.ts'
 import { auditBuyers } from './audit-buyers.ts'
 import { auditNodes, type AuditNode } from './audit-nodes.ts'
+import { moneyProblems } from './money.ts'
 import { Recount, type FareCount, type Problem } from './recount.ts'
 import { readSale } from './sales.ts'
 import { timeOf } from './views.ts'
@@ -58,6 +60,7 @@ export async function audit(world: World, saleId: string): Promise<AuditReport> 
     ...confirmedProblems(snapshot, recount),
     ...(await seqProblems(world, snapshot, recount)),
     ...nodes.problems,
+    ...(await moneyProblems(world, saleId)),
   ]
   return {
     saleId,

@@ -43,9 +43,14 @@ export async function quota(world: World, saleId: string): Promise<QuotaView> {
     fares: snapshot.fares.map(({ fareId, remaining }) => ({
       id: fareId,
       remaining,
-      nodes: snapshot.nodes.map((node) => quotaNode(snapshot, fareId, node, reports.get(node.id))),
+      nodes: snapshot.nodes.filter(isSeller).map((node) => quotaNode(snapshot, fareId, node, reports.get(node.id))),
     })),
   }
+}
+
+/** A name with a dot is no node's: an orders process that buys again for late money. */
+function isSeller({ id }: SaleNode): boolean {
+  return !id.includes('.')
 }
 
 function quotaNode(snapshot: SaleSnapshot, fareId: string, node: SaleNode, report: SaleReport | undefined): QuotaNode {

@@ -7,8 +7,10 @@ import { parseSaleFile } from '../../config/sale-file.ts'
 import type { AdminAnswer, AdminRequest } from '../../http/admin-server.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
 import { DatabaseError } from '../ledger/database.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Ledger, LedgerOrder } from '../ledger/ledger.ts'
 import type { OrderReader } from '../order-reader.ts'
+import type { MoneyProblem } from '../payment/agreement.ts'
+import type { NotedAnomaly, RefundOrderResult } from '../payment/payment-ledger.ts'
 import type { Fates } from '../pipeline/fates.ts'
 import type { Recovery } from '../recovery/recovery.ts'
 import type { SaleRounds } from '../recovery/sale-rounds.ts'
@@ -17,10 +19,21 @@ import { explain } from './explain.ts'
 import { EXPORT_FORMATS, pagesOf, type ExportFormat } from './export.ts'
 import { orderView } from './order-view.ts'
 
+/** What an operator may ask of payments and tickets. */
+export interface MoneyActs {
+  refund(orderId: string): Promise<RefundOrderResult>
+  /** Where money and stock do not agree. */
+  problems(saleId: string): Promise<readonly MoneyProblem[]>
+  anomalies(limit: number): Promise<readonly NotedAnomaly[]>
+  /** Another key signs from now on: its id, and how many are published. */
+  rotateKeys(): Promise<{ readonly kid: string; readonly keys: number }>
+}
+
 export interface AdminParts {
   readonly ledger: Ledger
   readonly reader: OrderReader
   readonly fates: Fates
+  readonly money: MoneyActs
   readonly acts: SaleActs
   readonly recovery: Recovery
   readonly rounds: SaleRounds
@@ -28,6 +41,7 @@ export interface AdminParts {
 }
 
 const FEED_MAX = 1000
+const ANOMALIES_MAX = 500
 
 export async function answerAdmin(parts: AdminParts, request: AdminRequest): Promise<AdminAnswer> {
   try {
@@ -45,6 +59,10 @@ async function route(parts: AdminParts, request: AdminRequest): Promise<AdminAns
   const isRead = method === 'GET'
   if (room === 'recovery' && id === undefined && isRead) return ok(recoveryView(parts))
   if (room === 'transfers' && id === undefined && method === 'POST') return ok(await transfer(parts, request))
+  if (room === 'payments' && id === 'anomalies' && isRead) {
+    return ok({ items: await parts.money.anomalies(ANOMALIES_MAX) })
+  }
+  if (room === 'keys' && id === 'rotate' && method === 'POST') return ok(await parts.money.rotateKeys())
   if (room === 'orders' && id !== undefined) {
     return ok(isRead ? await readOrder(parts, id, verb, path) : await changeOrder(parts, id, verb, path))
   }
@@ -92,7 +110,7 @@ async function transfer({ acts }: AdminParts, request: AdminRequest): Promise<un
 }
 
 async function readSale(
-  { ledger, nowMs }: AdminParts,
+  { ledger, money, nowMs }: AdminParts,
   saleId: string,
   verb: string,
   { query, path }: AdminRequest,
@@ -112,6 +130,7 @@ async function readSale(
     const shownItems = items.map(({ position, order }) => ({ position, order: orderView(order, nowMs()) }))
     return ok({ items: shownItems, next: items.at(-1)?.position ?? after })
   }
+  if (verb === 'money') return ok({ problems: await money.problems(saleId) })
   if (verb !== 'books') throw notFound(path)
   const { items, next } = await booksPage(ledger, saleId, query)
   return ok({ items, next })
@@ -134,18 +153,38 @@ async function readOrder(parts: AdminParts, id: string, verb: string | undefined
 
 async function changeOrder(parts: AdminParts, id: string, verb: string | undefined, path: string): Promise<unknown> {
   const { fates, nowMs } = parts
-  if (verb !== 'cancel' && verb !== 'refund') throw notFound(path)
-  const { outcome, order } = await (verb === 'cancel' ? fates.cancel(id) : fates.refund(id))
+  if (verb === 'refund') return refundOrder(parts, id)
+  if (verb !== 'cancel') throw notFound(path)
+  const { outcome, order } = await fates.cancel(id)
   if (outcome === 'recovering') throw new OperationError('recovering', 'the sale is recovering: try again')
   if (order === null) throw noSuchOrder(id)
   const view = orderView(order, nowMs())
   if (outcome === 'decided' || outcome === 'already') {
     return { outcome: outcome === 'decided' ? 'changed' : 'unchanged', order: view }
   }
-  const is = order.reason === null ? order.state : `${order.state} (${order.reason})`
-  const code = verb === 'refund' ? 'not_paid' : order.state === 'paid' ? 'already_paid' : 'not_held'
-  const hint = code === 'already_paid' ? ': refund it instead' : ''
-  throw new OperationError(code, `order ${id} is ${is}${hint}`, { order: view })
+  const code = order.state === 'paid' ? 'already_paid' : 'not_held'
+  throw new OperationError(code, isNow(order) + (code === 'already_paid' ? ': refund it instead' : ''), { order: view })
+}
+
+function isNow({ id, state, reason }: Pick<LedgerOrder, 'id' | 'state' | 'reason'>): string {
+  return `order ${id} is ${reason === null ? state : `${state} (${reason})`}`
+}
+
+/** Tickets and money together: an order is never given back with its money kept. */
+async function refundOrder({ money, ledger, nowMs }: AdminParts, id: string): Promise<unknown> {
+  const result = await money.refund(id)
+  if (result.outcome === 'refunding' || result.outcome === 'already') {
+    return { outcome: result.outcome === 'already' ? 'unchanged' : 'changed', order: orderView(result.order, nowMs()) }
+  }
+  if (result.outcome === 'no_charge') {
+    throw new OperationError(
+      'no_charge',
+      `order ${id} is paid, and no charge is known to be kept for it: see the alarms`,
+    )
+  }
+  const order = await ledger.order(id)
+  if (order === null) throw noSuchOrder(id)
+  throw new OperationError('not_paid', isNow(order), { order: orderView(order, nowMs()) })
 }
 
 function isFormat(format: string): format is ExportFormat {

@@ -6,10 +6,11 @@ import { createLogger } from '../../runtime/logger.ts'
 import { SILENT } from '../../runtime/log.ts'
 import type { QuotaRules } from '../../stock/core/words.ts'
 import type { StockPort } from '../../stock/port.ts'
-import { answerAdmin } from '../admin/admin-routes.ts'
+import { answerAdmin, type MoneyActs } from '../admin/admin-routes.ts'
 import { MemoryActs } from '../ledger/memory-acts.ts'
 import { MemoryLedger } from '../ledger/memory-ledger.ts'
 import { OrderReader } from '../order-reader.ts'
+import type { Fates } from '../pipeline/fates.ts'
 import { Pipeline } from '../pipeline/pipeline.ts'
 import { Marks } from '../recovery/marks.ts'
 import { Recovery } from '../recovery/recovery.ts'
@@ -66,10 +67,26 @@ export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
     acts,
     recovery,
     rounds,
-    answer: (request) => answerAdmin({ ledger, reader, fates, acts, recovery, rounds, nowMs }, request),
+    answer: (request) =>
+      answerAdmin({ ledger, reader, fates, money: withoutMoney(fates), acts, recovery, rounds, nowMs }, request),
     async round() {
       await rounds.round()
       await rounds.settled()
     },
+  }
+}
+
+/** There are no payments in memory: a refund is the order's alone. */
+function withoutMoney(fates: Fates): MoneyActs {
+  return {
+    async refund(orderId) {
+      const { outcome, order } = await fates.refund(orderId)
+      if (order === null) return { outcome: 'no_such_order' }
+      if (outcome !== 'decided' && outcome !== 'already') return { outcome: 'not_paid' }
+      return { outcome: outcome === 'already' ? 'already' : 'refunding', order }
+    },
+    problems: () => Promise.resolve([]),
+    anomalies: () => Promise.resolve([]),
+    rotateKeys: () => Promise.reject(new Error('there are no tickets in memory')),
   }
 }
