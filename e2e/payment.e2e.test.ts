@@ -1,4 +1,4 @@
-/** From the purchase to the gate, through nginx: pay in the sandbox, get tickets, verify them offline. */
+/** From the purchase to the gate, through nginx: pay in the sandbox, get tickets, verify them offline, be refunded. */
 import { createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -102,6 +102,41 @@ describe('a buyer', () => {
   })
 })
 
+describe('an operator', () => {
+  it('refunds a paid order: its tickets end, its seats are sold again, money and stock agree', async () => {
+    const { id, page } = await buyAndStart('erin', 2)
+    await call('POST', page, null, 'outcome=pay', 'application/x-www-form-urlencoded')
+    await untilPaid(id, 'erin')
+    expect((await call('GET', `/api/orders/${id}/tickets`, 'erin')).status).toBe(200)
+    const token = readFileSync(join(cluster.dir, 'admin.token'), 'utf8').trim()
+    const refund = (): Promise<Reply> =>
+      request(`${cluster.view.adminUrl}/admin/orders/${id}/refund`, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${token}` },
+      })
+    expect(jsonOf(await refund())['outcome']).toBe('changed')
+    expect(jsonOf(await refund())['outcome']).toBe('unchanged')
+    expect(jsonOf(await call('GET', `/api/orders/${id}`, 'erin'))).toMatchObject({
+      state: 'released',
+      reason: 'refunded',
+    })
+    expect(jsonOf(await call('GET', `/api/orders/${id}/tickets`, 'erin'))['code']).toBe('not_paid')
+    expect((await cluster.audit()).problems).toEqual([])
+  })
+
+  it('changes the key, and tickets signed before stay genuine', async () => {
+    const { id, page } = await buyAndStart('frank')
+    await call('POST', page, null, 'outcome=pay', 'application/x-www-form-urlencoded')
+    await untilPaid(id, 'frank')
+    const before = await call('GET', `/api/orders/${id}/tickets`, 'frank')
+    expect(await cluster.farebox('key', 'rotate')).toMatchObject({ code: 0, json: { keys: 2 } })
+    expect((await call('GET', `/api/orders/${id}/tickets`, 'frank')).text).toBe(before.text)
+    const [{ code } = { code: '' }] = jsonOf(before)['items'] as { code: string }[]
+    // Without a file it asks the cluster.
+    expect(await cluster.farebox('ticket', 'verify', code)).toMatchObject({ code: 0, json: { valid: true } })
+  })
+})
+
 describe('a webhook that is not to be believed', () => {
   it('changes nothing', async () => {
     const { id } = await buyAndStart('carol')
@@ -124,6 +159,8 @@ describe('a webhook that is not to be believed', () => {
     expect(jsonOf(await webhook(body, sign(body)))).toEqual({ outcome: 'applied' })
     expect(await stateOf(id, 'carol')).toBe('paid')
     expect(jsonOf(await webhook(body, sign(body)))).toEqual({ outcome: 'replayed' })
+    const { items } = await cluster.read<{ items: { kind: string }[] }>('payment', 'anomalies')
+    expect(items.map(({ kind }) => kind)).toContain('wrong_amount')
   })
 
   it('does not keep the genuine one from being believed, however badly the provider behaves', async () => {
