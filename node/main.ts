@@ -20,7 +20,9 @@ import { Live } from './live/live.ts'
 import { buyRoute } from './routes/buy.ts'
 import { ordersRoutes } from './routes/orders.ts'
 import { salesRoutes } from './routes/sales.ts'
+import type { DeskSettings } from './sale-desk.ts'
 import { SellingNode } from './selling-node.ts'
+import { warmUp } from './warm-up.ts'
 
 /** The operator's mistake: one line with what, value, what to do. */
 export class NodeRefusal extends Error {
@@ -51,22 +53,23 @@ export async function runNode(loaded: LoadedConfig): Promise<{ readonly url: str
   const metrics = new Metrics()
   metrics.addProcessMetrics()
   const nodeMetrics = new NodeMetrics(metrics, () => node.desks.values())
+  const desk: DeskSettings = {
+    nodeId: id,
+    rules: { buffer: bufferRule(config.quota.buffer), deadAfterMs: config.deadAfterMs },
+    batchMaxItems: config.batch.maxItems,
+    batchMaxInFlight: config.batch.maxInFlight,
+    lineMaxItems: config.park.maxItems,
+    buyDeadlineMs: config.buyDeadlineMs,
+    ...(config.ack === 'replicated' ? { acknowledger: replicaAcknowledger(stock.sales, config.redis.replicas) } : {}),
+    checkDurability: () => isDurable(stock, loaded, logger),
+  }
   const node: SellingNode = new SellingNode({
     port: stock,
     clock: systemClock,
     logger,
     metrics: nodeMetrics,
     heartbeatMs: config.heartbeatMs,
-    desk: {
-      nodeId: id,
-      rules: { buffer: bufferRule(config.quota.buffer), deadAfterMs: config.deadAfterMs },
-      batchMaxItems: config.batch.maxItems,
-      batchMaxInFlight: config.batch.maxInFlight,
-      lineMaxItems: config.park.maxItems,
-      buyDeadlineMs: config.buyDeadlineMs,
-      ...(config.ack === 'replicated' ? { acknowledger: replicaAcknowledger(stock.sales, config.redis.replicas) } : {}),
-      checkDurability: () => isDurable(stock, loaded, logger),
-    },
+    desk,
   })
   const serverOptions: ServerOptions = {
     logger,
@@ -83,6 +86,8 @@ export async function runNode(loaded: LoadedConfig): Promise<{ readonly url: str
   const isStopping = (): boolean => lifeCycle.state !== 'running'
   const adminServer = new HttpServer(serverOptions, adminRoutes(id, node, metrics, isStopping))
 
+  const practised = await warmUp({ port: stock, desk, server: serverOptions })
+  logger.info({ purchases: practised }, 'practised')
   const url = `http://${host}:${await server.listen(host, config.node.port)}`
   const adminUrl = `http://${host}:${await adminServer.listen(host, config.node.adminPort)}`
   node.onDrain = () => drainOnDemand(node, server, logger)
