@@ -21,11 +21,14 @@ export class Edge {
   readonly #nodes: ReadonlyMap<string, NodeProcess>
   readonly #kernel: Kernel
   readonly #readTimeoutMs: number
+  /** In the order in which they were sent. */
+  readonly #open: OpenRequest[] = []
 
   constructor(kernel: Kernel, nodes: readonly NodeProcess[], buyDeadlineMs: number) {
     this.#kernel = kernel
     this.#nodes = new Map(nodes.map((node) => [node.host.id, node]))
     this.#readTimeoutMs = buyDeadlineMs + ANSWER_MARGIN_MS
+    for (const node of nodes) node.host.onCrash = () => this.#onCrash(node)
     const servers = nodes.map(({ host }) => ({ id: host.id, url: '', weight: 1 }))
     this.#topology = { version: { era: 0, seq: 0 }, servers, orders: [] }
   }
@@ -76,35 +79,69 @@ export class Edge {
 
   #send(node: NodeProcess, request: BuyRequest, respond: (reply: BuyReply) => void): void {
     const kernel = this.#kernel
-    const { life } = node.host
-    const sentMs = kernel.nowMs
-    let isAnswered = false
-    const answer = (reply: BuyReply): void => {
-      if (isAnswered) return
-      isAnswered = true
-      respond(reply)
+    const open: OpenRequest = {
+      node,
+      life: node.host.life,
+      request,
+      sentMs: kernel.nowMs,
+      respond,
+      close: null,
+      isAnswered: false,
     }
-    let close: (() => void) | null = null
     kernel.schedule(node.host, HOP_MS * kernel.random.next(), 'buy', () => {
-      close = node.buy(request, (reply) =>
-        kernel.schedule(null, HOP_MS * kernel.random.next(), 'answer', () => answer(reply)),
+      open.close = node.buy(request, (reply) =>
+        kernel.schedule(null, HOP_MS * kernel.random.next(), 'answer', () => answer(open, reply)),
       )
     })
-    // A connection to a process that died is reset; one to a process that hangs times out.
-    const look = (leftMs: number): void => {
-      if (isAnswered) return
-      if (leftMs <= 0 && node.host.pausedAtMs < sentMs && !node.host.isPaused && node.host.life === life) {
-        this.unanswered.push(`${request.buyer} (${request.key}) at ${node.host.id}, sent at ${sentMs.toFixed(1)} ms`)
-      }
-      if (node.host.life !== life || leftMs <= 0) {
-        answer(UNKNOWN)
-        // The node reads the request first and only then that its sender has gone.
-        if (node.host.life === life) kernel.schedule(node.host, 0, 'close', () => close?.())
-      } else kernel.schedule(null, LOOK_MS, 'look', () => look(leftMs - LOOK_MS))
+    this.#open.push(open)
+    if (this.#open.length === 1) this.#watch()
+  }
+
+  /** All wait equally long, so the oldest is due first. */
+  #watch(): void {
+    while (this.#open[0]?.isAnswered === true) this.#open.shift()
+    const [oldest] = this.#open
+    if (oldest === undefined) return
+    const dueMs = oldest.sentMs + this.#readTimeoutMs
+    this.#kernel.schedule(null, dueMs - this.#kernel.nowMs, 'time-out', () => {
+      this.#giveUp(oldest)
+      this.#watch()
+    })
+  }
+
+  #giveUp(open: OpenRequest): void {
+    const { node, life, request, sentMs } = open
+    const { host } = node
+    if (open.isAnswered) return
+    if (host.life === life && host.pausedAtMs < sentMs && !host.isPaused) {
+      this.unanswered.push(`${request.buyer} (${request.key}) at ${host.id}, sent at ${sentMs.toFixed(1)} ms`)
     }
-    kernel.schedule(null, LOOK_MS, 'look', () => look(this.#readTimeoutMs))
+    answer(open, UNKNOWN)
+    // The node reads the request first and only then that its sender has gone.
+    if (host.life === life) this.#kernel.schedule(host, 0, 'close', () => open.close?.())
+  }
+
+  /** A connection to a process that died is reset. */
+  #onCrash(node: NodeProcess): void {
+    for (const open of this.#open) {
+      if (open.node !== node || open.isAnswered) continue
+      this.#kernel.schedule(null, HOP_MS * this.#kernel.random.next(), 'reset', () => answer(open, UNKNOWN))
+    }
   }
 }
 
-/** How soon a reset is noticed, at the latest. */
-const LOOK_MS = 250
+interface OpenRequest {
+  readonly node: NodeProcess
+  readonly life: number
+  readonly request: BuyRequest
+  readonly sentMs: number
+  readonly respond: (reply: BuyReply) => void
+  close: (() => void) | null
+  isAnswered: boolean
+}
+
+function answer(open: OpenRequest, reply: BuyReply): void {
+  if (open.isAnswered) return
+  open.isAnswered = true
+  open.respond(reply)
+}

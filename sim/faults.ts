@@ -39,7 +39,14 @@ const HARMLESS: readonly FaultKind[] = [
   'failover',
   'clock_step',
 ]
-const LOSSY: readonly FaultKind[] = ['store_unsynced', 'older_copy', 'failover', 'split_brain', 'return_to_old']
+const LOSSY: readonly FaultKind[] = [
+  'store_unsynced',
+  'older_copy',
+  'failover',
+  'split_brain',
+  'return_to_old',
+  'return_to_old',
+]
 
 /** What a fault needs to know of a simulated process. */
 export interface Target {

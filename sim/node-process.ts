@@ -3,8 +3,9 @@ import type { Logger } from '../runtime/logger.ts'
 import { PendingBuy, type BuyAnswer } from '../node/pending-buy.ts'
 import { stateOf } from '../node/routes/admin.ts'
 import { SellingNode } from '../node/selling-node.ts'
-import type { QuotaRules } from '../stock/core/words.ts'
+import { type QuotaRules, type Version, VERSION_ZERO } from '../stock/core/words.ts'
 import type { Host } from './host.ts'
+import { SALE_ID } from './scenario.ts'
 import type { StoreCluster } from './store-cluster.ts'
 import { StoreLink } from './store-link.ts'
 
@@ -58,6 +59,11 @@ export class NodeProcess {
 
   get isReady(): boolean {
     return this.host.isUp && this.#node.isReady
+  }
+
+  /** The newest that it has seen of the sale. */
+  get seen(): Version {
+    return this.#node.desks.get(SALE_ID)?.quota.seen ?? VERSION_ZERO
   }
 
   /** What its private port answers; as JSON, so that no state is shared. */

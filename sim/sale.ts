@@ -90,6 +90,7 @@ export function evidenceOf(world: World): Evidence {
     doors: witness.doors,
     lawFault: witness.lawFault,
     leaseFault: witness.leaseFault,
+    fenceFault: witness.fenceFault,
     disturbedMs: new Map(world.nodes.map(({ host }) => [host.id, Math.max(host.crashedAtMs, host.pausedAtMs)])),
     leftOut: world.leftOut(),
     forcedWithMark: world.forcedWithMark,

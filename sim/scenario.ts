@@ -25,6 +25,8 @@ export interface Scenario {
   readonly skew: number
   /** Whether faults may take acknowledged writes away. */
   readonly isLossy: boolean
+  /** Messages overtake each other all the time, not only in a bad network. */
+  readonly isReordering: boolean
   readonly faults: number
   /** Of buyers, how many come in the first tenth of the time. */
   readonly rushShare: number
@@ -33,7 +35,7 @@ export interface Scenario {
 export function drawScenario(random: Random): Scenario {
   const pick = <T>(...values: readonly T[]): T => values[random.below(values.length)] as T
   const limitPerBuyer = pick(1, 2, 2, 4)
-  const requestMs = pick(2000, 3000, 4000, 6000)
+  const requestMs = pick(1500, 2000, 3000, 4000)
   const split = pick(100, 100, 60, 90)
   const fares = [{ id: 'a', name: 'A', stock: split, price: { amount: 1, currency: 'CNY' } }]
   if (split < 100) fares.push({ id: 'b', name: 'B', stock: 100 - split, price: { amount: 1, currency: 'CNY' } })
@@ -50,7 +52,7 @@ export function drawScenario(random: Random): Scenario {
       orderIdSecret: random.hex(32),
     },
     nodes: pick(4, 4, 5, 6),
-    buyers: 200,
+    buyers: random.next() < 0.1 ? 600 : 200,
     requestMs,
     buffer: pick<BufferRule>({ percent: 10 }, { percent: 10 }, { tickets: 1 }, { percent: 100 }),
     deadAfterMs: pick(1000, 1500),
@@ -62,7 +64,8 @@ export function drawScenario(random: Random): Scenario {
     turnMs: pick(0.05, 0.5, 5),
     latencyMs: pick(0.3, 1, 5, 20),
     skew: pick(0, 0.001, 0.02),
-    isLossy: random.next() < 0.4,
+    isLossy: random.next() < 0.5,
+    isReordering: random.next() < 0.3,
     faults: 2 + random.below(5),
     rushShare: pick(0.2, 0.6, 0.9),
   }

@@ -18,6 +18,8 @@ export interface Loss {
   readonly atMs: number
   /** Entries of the log that were lost. */
   readonly entries: number
+  /** Processes that ran just then and had seen clearly more than the store has now. */
+  readonly knowers: readonly string[]
 }
 
 export class StoreCluster {
@@ -40,6 +42,8 @@ export class StoreCluster {
   /** After every command that was carried out. */
   onExecuted: (server: StoreServer, room: StoreRoom, verb: string, args: readonly unknown[], reply: unknown) => void =
     () => {}
+  /** Who has seen more than the primary has. */
+  whoKnowsMore: () => readonly string[] = () => []
   /** After the data of a server were replaced. */
   onReplaced: () => void = () => {}
   /** The network while nothing is wrong with it. */
@@ -47,9 +51,9 @@ export class StoreCluster {
   readonly #kernel: Kernel
   #lives = 0
 
-  constructor(kernel: Kernel, latencyMs: number) {
+  constructor(kernel: Kernel, latencyMs: number, isReordering: boolean) {
     this.#kernel = kernel
-    this.calm = calmWeather(latencyMs)
+    this.calm = calmWeather(latencyMs, isReordering)
     this.primary = new StoreServer('store-1', this.#newFingerprint())
   }
 
@@ -151,7 +155,7 @@ export class StoreCluster {
 
   #writeLoss(kind: LossKind, from: Pick<StoreServer, 'stock'>, to: OrderStates, entries: number): void {
     if (entries === 0) return
-    const loss: Loss = { kind, atMs: this.#kernel.nowMs, entries }
+    const loss: Loss = { kind, atMs: this.#kernel.nowMs, entries, knowers: this.whoKnowsMore() }
     this.losses.push(loss)
     for (const orderId of ordersMissing(from.stock, to)) this.lost.set(orderId, loss)
   }

@@ -23,6 +23,7 @@ interface Call {
   readonly args: readonly unknown[]
   readonly server: StoreServer
   readonly life: number
+  readonly sentMs: number
   readonly resolve: (reply: unknown) => void
   readonly reject: (error: StoreError) => void
   isDone: boolean
@@ -42,6 +43,7 @@ export class StoreLink {
   #cut: { readonly to: boolean; readonly from: boolean; readonly onEffect: () => void } | null = null
   #heldBack: (() => void)[] = []
   #isConnecting = false
+  #isWatching = false
 
   constructor(host: Host, cluster: StoreCluster) {
     this.weather = cluster.calm
@@ -61,6 +63,7 @@ export class StoreLink {
     this.#server = null
     this.#open = new Set()
     this.#isConnecting = false
+    this.#isWatching = false
     this.#reconnect(1)
   }
 
@@ -108,12 +111,28 @@ export class StoreLink {
         reject(new StoreError('unreachable', 'not_executed', 'not connected'))
         return
       }
-      const call: Call = { room, verb, args, server, life: this.#host.life, resolve, reject, isDone: false }
+      const { life } = this.#host
+      const sentMs = this.#kernel.nowMs
+      const call: Call = { room, verb, args, server, life, sentMs, resolve, reject, isDone: false }
       this.#open.add(call)
-      this.#kernel.schedule(this.#host, COMMAND_TIMEOUT_MS, 'timeout', () =>
-        this.#fail(call, 'timeout', 'Command timed out'),
-      )
+      if (!this.#isWatching) this.#watch()
       this.#send(call)
+    })
+  }
+
+  /** All wait equally long, so the oldest open call is due first. */
+  #watch(): void {
+    const [oldest] = this.#open
+    this.#isWatching = oldest !== undefined
+    if (oldest === undefined) return
+    const dueMs = oldest.sentMs + COMMAND_TIMEOUT_MS
+    this.#kernel.schedule(this.#host, dueMs - this.#kernel.nowMs, 'timeout', () => {
+      this.#fail(oldest, 'timeout', 'Command timed out')
+      for (const call of this.#open) {
+        if (call.sentMs + COMMAND_TIMEOUT_MS > this.#kernel.nowMs) break
+        this.#fail(call, 'timeout', 'Command timed out')
+      }
+      this.#watch()
     })
   }
 
@@ -173,13 +192,14 @@ export class StoreLink {
   #reply(call: Call, deliver: () => void): void {
     const atMs = this.#inOrder(this.#lastReplyMs)
     this.#lastReplyMs = atMs
-    this.#kernel.schedule(null, atMs - this.#kernel.nowMs, 'reply', () => {
+    if (call.life !== this.#host.life) return
+    this.#kernel.schedule(this.#host, atMs - this.#kernel.nowMs, 'reply', () => {
       if (this.#cut?.from === true) {
         this.#cut.onEffect()
         this.#heldBack.push(() => this.#kernel.schedule(this.#host, 0, 'reply', deliver))
         return
       }
-      if (call.life === this.#host.life) this.#kernel.schedule(this.#host, 0, 'reply', deliver)
+      deliver()
     })
   }
 

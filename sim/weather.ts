@@ -15,7 +15,7 @@ export interface Weather {
   onEffect: () => void
 }
 
-export function calmWeather(latencyMs: number): Weather {
+export function calmWeather(latencyMs: number, isReordering: boolean): Weather {
   const shares = { cutShare: 0, noReplyShare: 0, lateShare: 0, twiceShare: 0 }
-  return { latencyMs, ...shares, isReordering: false, onEffect: () => {} }
+  return { latencyMs, ...shares, isReordering, onEffect: () => {} }
 }

@@ -56,6 +56,8 @@ export class Witness {
   readonly settled: Release[] = []
   /** The first command after which a law about stock was broken. */
   lawFault: string | null = null
+  /** A call that was carried out although its caller belonged to an older era or membership. */
+  fenceFault: string | null = null
   /** Two coordinators that had one lease. */
   leaseFault: string | null = null
   readonly #kernel: Kernel
@@ -76,10 +78,20 @@ export class Witness {
     if (room !== 'sales') return
     const { outcome, version } = reply as { readonly outcome?: string; readonly version?: { readonly seq: number } }
     this.#kernel.note(`${server.id} ${verb} ${outcome ?? ''}`, version?.seq ?? 0)
+    if (verb === 'confirm' || verb === 'heartbeat') this.#lookAtFences(server, verb, args[1] as Caller, outcome)
     if (verb === 'confirm')
       this.#onConfirm(server, args[1] as Caller, args[2] as readonly ConfirmItem[], reply as ConfirmReply | Stopped)
     if (verb === 'settle') this.#onSettle(args[1] as readonly SettleItem[], reply as SettleReply | Stopped)
     this.#look(server)
+  }
+
+  #lookAtFences(server: StoreServer, verb: string, { nodeId, epoch, seen }: Caller, outcome?: string): void {
+    const record = server.stock.saleRecords.get(SALE_ID)
+    if ((outcome !== 'judged' && outcome !== 'alive') || record === undefined) return
+    const present = record.nodes.get(nodeId)?.epoch
+    if (seen.era === record.era && epoch === present) return
+    const caller = `${nodeId} of era ${seen.era} and epoch ${epoch}`
+    this.fenceFault ??= `${verb} of ${caller} was carried out in era ${record.era}, epoch ${present}`
   }
 
   #onConfirm(

@@ -3,6 +3,8 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { type SimulatedSale, simulate } from './sale.ts'
 
 export interface WorkerOrder {
+  /** Seeds before those. */
+  readonly first?: readonly number[]
   /** First seed; then every `step`-th. */
   readonly from: number
   readonly step: number
@@ -16,22 +18,21 @@ export interface WorkerOrder {
 /** A sale, as reported, or what the simulator itself stumbled over. */
 export type WorkerReport = SimulatedSale | { readonly seed: number; readonly error: string }
 
-async function runSeeds({
-  from,
-  step,
-  to = Number.MAX_SAFE_INTEGER,
-  isTraced,
-  untilFound,
-}: WorkerOrder): Promise<void> {
-  for (let seed = from; seed <= to; seed += step) {
-    const report: WorkerReport = await simulate(seed, isTraced).catch((error: unknown) => ({
+async function runSeeds(order: WorkerOrder): Promise<void> {
+  for (const seed of seedsOf(order)) {
+    const report: WorkerReport = await simulate(seed, order.isTraced).catch((error: unknown) => ({
       seed,
       error: error instanceof Error ? (error.stack ?? error.message) : String(error),
     }))
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     parentPort?.postMessage(report)
-    if (untilFound === true && ('error' in report || report.violations.length > 0)) return
+    if (order.untilFound === true && ('error' in report || report.violations.length > 0)) return
   }
+}
+
+function* seedsOf({ first = [], from, step, to = Number.MAX_SAFE_INTEGER }: WorkerOrder): Generator<number> {
+  yield* first
+  for (let seed = from; seed <= to; seed += step) yield seed
 }
 
 void runSeeds(workerData as WorkerOrder)

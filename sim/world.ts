@@ -21,7 +21,7 @@ const CONVERGE_MS = 60_000
 const OPERATOR_WAITS_MS = 3000
 const LOOK_EVERY_MS = 250
 /** Until everybody has heard of the last ticket that came back. */
-const NEWS_MS = 1500
+const NEWS_MS = 1100
 const HOLD_MS_SHORT = 10_000
 
 /** A change of a fare's stock, as its operator knows it. */
@@ -64,7 +64,7 @@ export class World {
     this.kernel = kernel
     const scenario = drawScenario(kernel.random)
     this.scenario = scenario
-    this.cluster = new StoreCluster(kernel, scenario.latencyMs)
+    this.cluster = new StoreCluster(kernel, scenario.latencyMs, scenario.isReordering)
     this.witness = new Witness(kernel, this.cluster)
     this.nodes = Array.from(
       { length: scenario.nodes },
@@ -85,6 +85,7 @@ export class World {
       this.nodes.map(({ host }) => host.id),
       (orderId, kind, respond) => this.#actOn(orderId, kind, respond),
     )
+    this.cluster.whoKnowsMore = () => this.#whoKnowsMore()
     this.cluster.onGone = (server) => {
       for (const { link } of this.targets()) link.onGone(server)
     }
@@ -98,6 +99,17 @@ export class World {
 
   targets(): readonly Target[] {
     return [...this.nodes, ...this.coordinators, this.cashier]
+  }
+
+  /**
+   * Nodes that are ahead of the store by so much that writes of those who are not cannot hide it before they ask.
+   */
+  #whoKnowsMore(): string[] {
+    const record = this.cluster.primary.stock.saleRecords.get(SALE_ID)
+    if (record === undefined) return []
+    return this.nodes
+      .filter(({ host, seen }) => host.isUp && !host.isPaused && seen.era === record.era && seen.seq > record.seq + 5)
+      .map(({ host }) => host.id)
   }
 
   /** Nodes that run and yet do not take part. */
@@ -200,18 +212,21 @@ export class World {
     heal(this)
     const { scenario } = this
     let openSinceMs = this.kernel.nowMs
+    let quietSinceMs = openSinceMs
     const look = (): void => {
       const record = this.cluster.primary.stock.saleRecords.get(SALE_ID)
       const isCertified = record !== undefined && record.certificate === this.cluster.primary.fingerprint
-      if (record !== undefined && stateAt(record, this.cluster.nowMs(this.cluster.primary)) !== 'open') this.#open()
+      const isOpen = record !== undefined && stateAt(record, this.cluster.nowMs(this.cluster.primary)) === 'open'
+      if (record !== undefined && !isOpen) this.#open()
       if (!isCertified && this.kernel.nowMs - openSinceMs > OPERATOR_WAITS_MS) {
         openSinceMs = this.kernel.nowMs
         this.#decideAsOperator()
       }
       // Short holds lapse first: a ticket that comes back later would be news to those who heard that none is left.
       const isLapsed = scenario.definition.holdMs > HOLD_MS_SHORT || !hasHolds(record)
-      const isQuiet = this.buyers.open === 0 && this.cashier.isSettled && isCertified && isLapsed
-      if (isQuiet) this.kernel.schedule(null, NEWS_MS, 'quiet', () => this.#sellTheRest(0))
+      const isQuiet = this.buyers.open === 0 && this.cashier.isSettled && isCertified && isLapsed && isOpen
+      if (!isQuiet) quietSinceMs = this.kernel.nowMs
+      if (this.kernel.nowMs - quietSinceMs > NEWS_MS) this.#sellTheRest(0)
       else this.kernel.schedule(null, LOOK_EVERY_MS, 'look', look)
     }
     look()
@@ -259,7 +274,7 @@ export class World {
         this.buyers.repeat(purchase)
       }
     }
-    this.kernel.schedule(null, 1500, 'end', () => {
+    this.kernel.schedule(null, 600, 'end', () => {
       this.hasConverged = true
       this.kernel.stop()
     })

@@ -26,6 +26,7 @@ export const RULES: readonly ((evidence: Evidence) => Violation[])[] = [
   books.neverEarly,
   books.onlyWhileOpen,
   books.onlyCertified,
+  books.fencesHold,
   books.oneLeader,
   books.noNeedlessAlarm,
   books.nobodyLeftOut,

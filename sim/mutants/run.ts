@@ -1,8 +1,9 @@
-/** Are planted bugs found? Each is simulated until a rule breaks, at most {@link SEEDS_MAX} seeds. */
+/** Are planted bugs found? Each is simulated until a rule breaks, at most {@link SEEDS_MAX} seeds, the regressions first. */
 import { rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runThread } from '../threads.ts'
+import { REGRESSIONS } from '../regressions.ts'
 import { bundleDirectory, bundleWorker } from './bundle.ts'
 import { type Mutant, MUTANTS } from './mutants.ts'
 
@@ -55,8 +56,9 @@ export async function runMutants(
 
 async function hunt(mutant: Mutant, directory: string): Promise<Caught> {
   const file = await bundleWorker(ROOT, directory, mutant)
+  const first = REGRESSIONS.map(({ seed }) => seed)
   let caught: Caught = { mutant, seed: null, rules: [], witness: '' }
-  await runThread(file, { from: 1, step: 1, to: SEEDS_MAX, untilFound: true }, (report) => {
+  await runThread(file, { first, from: 1, step: 1, to: SEEDS_MAX - first.length, untilFound: true }, (report) => {
     if ('error' in report) {
       caught = { mutant, seed: report.seed, rules: ['simulator'], witness: report.error }
       return false

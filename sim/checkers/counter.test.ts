@@ -1,0 +1,191 @@
+/** Every rule can fail: the smallest evidence against each, and none against an ordinary sale. */
+import { describe, expect, it } from 'vitest'
+import type { Order } from '../../stock/core/words.ts'
+import type { Attempt, Purchase } from '../history.ts'
+import { RULES, violationsOf } from './all.ts'
+import type { Evidence } from './evidence.ts'
+import { lostOrders, SURVIVES } from './promises.ts'
+
+const NEVER = Number.POSITIVE_INFINITY
+
+function attempt(invokedMs: number, status: number, said: string | null): Attempt {
+  const isOrder = status === 200 || status === 201
+  const [code, orderId] = isOrder ? [null, said] : [said, null]
+  return { invokedMs, completedMs: invokedMs + 10, status, code, orderId, at: null }
+}
+
+function purchase(buyer: string, attempts: Attempt[], more: Partial<Purchase> = {}): Purchase {
+  return { buyer, key: 'key-no-1', fareId: 'a', quantity: 1, mayRepeat: true, attempts, acts: [], ...more }
+}
+
+function order(id: string, buyer: string, more: Partial<Order> = {}): Order {
+  const never = { paidAtMs: null, paidSeq: null, releasedAtMs: null, releasedSeq: null, reason: null }
+  return { id, buyer, fareId: 'a', quantity: 1, state: 'held', createdAtMs: 0, createdSeq: 1, ...never, ...more }
+}
+
+function creation(orderId: string, buyer: string, atMs: number) {
+  const known = { fareId: 'a', quantity: 1, deadlineMs: NEVER, storeMs: atMs, nodeId: 'n1' }
+  return { orderId, buyer, atMs, state: 'open' as const, isCertified: true, ...known }
+}
+
+function span(fromMs: number, toMs: number, remaining: number, held: number) {
+  return { server: 's', fareId: 'a', fromMs, toMs, remaining, held }
+}
+
+/** Two tickets, two buyers, each with one; then nothing is left. */
+function ordinary(more: Partial<Evidence> = {}): Evidence {
+  return {
+    ack: 'redis',
+    history: [
+      purchase('b1', [attempt(100, 201, 'o1'), attempt(3000, 200, 'o1')]),
+      purchase('b2', [attempt(200, 201, 'o2')]),
+      purchase('b3', [attempt(300, 409, 'all_held')]),
+    ],
+    limitPerBuyer: 1,
+    holdMs: 300_000,
+    buyDeadlineMs: 1000,
+    opensAtMs: null,
+    stock: { a: 2 },
+    stockChanges: [],
+    orders: new Map([
+      ['o1', order('o1', 'b1')],
+      ['o2', order('o2', 'b2')],
+    ]),
+    fares: [{ fareId: 'a', stock: 2, remaining: 0, held: 2, paid: 0 }],
+    buyers: new Map([
+      ['b1', 1],
+      ['b2', 1],
+    ]),
+    fates: new Map(),
+    conflicts: new Set(),
+    lost: new Map(),
+    losses: [],
+    splits: [],
+    creations: [creation('o1', 'b1', 105), creation('o2', 'b2', 205)],
+    settled: [],
+    spans: [span(0, 105, 2, 0), span(105, 205, 1, 1), span(205, NEVER, 0, 2)],
+    doors: [{ server: 's', fromMs: 0, toMs: NEVER, state: 'open' }],
+    lawFault: null,
+    leaseFault: null,
+    fenceFault: null,
+    disturbedMs: new Map(),
+    leftOut: [],
+    forcedWithMark: 0,
+    pauseMsMax: 0,
+    crashes: [],
+    unanswered: [],
+    hasSteppedClocks: false,
+    wasAlarmed: false,
+    hasConverged: true,
+    endMs: 5000,
+    ...more,
+  }
+}
+
+const { history: HISTORY, orders: ORDERS, creations: CREATIONS } = ordinary()
+const LOSS = { kind: 'failover' as const, atMs: 400, entries: 1, knowers: ['n1'] }
+
+function withPurchase(...more: Purchase[]): Partial<Evidence> {
+  return { history: [...HISTORY, ...more] }
+}
+
+/** By rule: what makes it break. */
+const CASES: readonly (readonly [string, Partial<Evidence>])[] = [
+  ['oversold', withPurchase(purchase('b4', [attempt(300, 201, 'o4')]))],
+  ['over_limit', withPurchase(purchase('b1', [attempt(300, 201, 'o5')], { key: 'key-no-2' }))],
+  ['over_limit', { buyers: new Map([['b1', 2]]) }],
+  ['lost_acknowledged', { orders: new Map([['o1', order('o1', 'b1')]]) }],
+  ['silent_loss', { losses: [LOSS] }],
+  ['two_orders', withPurchase(purchase('b1', [attempt(300, 200, 'o2')]))],
+  ['made_twice', withPurchase(purchase('b1', [attempt(300, 201, 'o1')]))],
+  ['made_twice', { creations: [...CREATIONS, creation('o1', 'b1', 108)] }],
+  ['two_wishes', withPurchase(purchase('b1', [attempt(300, 200, 'o1')], { quantity: 2 }))],
+  ['shared_order', withPurchase(purchase('b4', [attempt(300, 200, 'o1')]))],
+  ['repeat_refused', { history: [purchase('b1', [attempt(100, 201, 'o1'), attempt(3000, 409, 'all_held')])] }],
+  ['ghost_hold', { creations: [...CREATIONS, creation('o9', 'b3', 2000)] }],
+  ['ghost_hold', { orders: new Map([...ORDERS, ['o9', order('o9', 'b3')]]) }],
+  ['false_scarcity', { spans: [span(0, NEVER, 1, 1)] }],
+  ['false_scarcity', withPurchase(purchase('b4', [attempt(4000, 409, 'sold_out')]))],
+  ['false_door', withPurchase(purchase('b4', [attempt(300, 409, 'paused')]))],
+  ['false_blame', withPurchase(purchase('b4', [attempt(300, 409, 'limit_reached')]))],
+  ['false_blame', withPurchase(purchase('b4', [attempt(300, 422, 'key_reused')]))],
+  ['false_blame', withPurchase(purchase('b4', [attempt(300, 422, 'bad_quantity')]))],
+  ['unanswered', { unanswered: ['b1 at n1'] }],
+  ['no_end', withPurchase(purchase('b4', [attempt(300, 503, 'busy')]))],
+  ['stock_law', { lawFault: 'fare a' }],
+  ['stock_law', { fares: [{ fareId: 'a', stock: 2, remaining: 1, held: 1, paid: 0 }] }],
+  ['stock_law', { fares: [{ fareId: 'a', stock: 3, remaining: 0, held: 2, paid: 0 }] }],
+  ['buyer_count', { buyers: new Map([['b1', 0]]) }],
+  ['stranded', { hasConverged: false }],
+  ['stranded', { fares: [{ fareId: 'a', stock: 3, remaining: 1, held: 2, paid: 0 }] }],
+  ['two_fates', { conflicts: new Set(['o1']) }],
+  [
+    'two_fates',
+    {
+      fates: new Map([['o1', { orderId: 'o1', state: 'paid', reason: null, atMs: 1, overdue: null, isSettled: true }]]),
+    },
+  ],
+  [
+    'early_expiry',
+    {
+      fates: new Map([
+        [
+          'o1',
+          {
+            orderId: 'o1',
+            state: 'released',
+            reason: 'expired',
+            atMs: 1,
+            overdue: { storeMs: 99, ledgerMs: 200, deadlineMs: 100 },
+            isSettled: true,
+          },
+        ],
+      ]),
+    },
+  ],
+  ['undecided', { settled: [{ orderId: 'o1', atMs: 400, state: 'released' }] }],
+  ['sold_while_shut', { creations: [{ ...creation('o1', 'b1', 105), state: 'paused' }] }],
+  ['sold_uncertified', { creations: [{ ...creation('o1', 'b1', 105), isCertified: false }] }],
+  ['fence', { fenceFault: 'n1' }],
+  ['two_leaders', { leaseFault: 'c1 and c2' }],
+  ['needless_alarm', { forcedWithMark: 1 }],
+  ['left_out', { leftOut: ['n1'] }],
+  ['broken_assertion', { crashes: ['n1'] }],
+]
+
+describe('the rules', () => {
+  it('find nothing wrong with an ordinary sale', () => {
+    expect(violationsOf(ordinary())).toEqual([])
+  })
+
+  it.each(CASES)('%s can fail', (rule, change) => {
+    expect(violationsOf(ordinary(change)).map((violation) => violation.rule)).toContain(rule)
+  })
+
+  it('are all shown to fail', () => {
+    const failing = RULES.filter((rule) => CASES.some(([, change]) => rule(ordinary(change)).length > 0))
+    expect(RULES.filter((rule) => !failing.includes(rule)).map((rule) => rule.name)).toEqual([])
+  })
+})
+
+describe('what an acknowledgement promises', () => {
+  const lost = { orders: new Map([['o1', order('o1', 'b1')]]), lost: new Map([['o2', LOSS]]) }
+
+  it('is counted, not broken, where `ack` does not survive the fault', () => {
+    const evidence = ordinary({ ...lost, losses: [LOSS], wasAlarmed: true })
+    expect(lostOrders(evidence)).toMatchObject([{ orderId: 'o2', kind: 'failover' }])
+    expect(violationsOf(evidence).map(({ rule }) => rule)).not.toContain('lost_acknowledged')
+  })
+
+  it('is broken where it does', () => {
+    for (const ack of ['replicated', 'ledger'] as const) {
+      expect(violationsOf(ordinary({ ...lost, ack })).map(({ rule }) => rule)).toContain('lost_acknowledged')
+    }
+    expect(SURVIVES.redis.size).toBe(0)
+  })
+
+  it('is broken whatever `ack`, when no fault took the order', () => {
+    const evidence = ordinary({ orders: lost.orders })
+    expect(violationsOf(evidence).map(({ rule }) => rule)).toContain('lost_acknowledged')
+  })
+})
