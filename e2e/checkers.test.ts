@@ -48,7 +48,19 @@ function refused(buyer: string, code: string, completedMs: number, quantity = 1)
 const GOOD: History = [won('a', 'o1', 1), won('b', 'o2', 2), refused('c', 'all_held', 9)]
 
 function audit(change: Partial<AuditReport> = {}, held = 2): AuditReport {
-  const fare = { id: 'f', stock: 2, remaining: 0, held, paid: 0, countedHeld: held, countedPaid: 0, diff: 0 }
+  const fare = {
+    id: 'f',
+    stock: 2,
+    remaining: 0,
+    held,
+    paid: 0,
+    countedHeld: held,
+    countedPaid: 0,
+    ledgerHeld: held,
+    ledgerPaid: 0,
+    ledgerPending: 0,
+    diff: 0,
+  }
   return { saleId: 's', fares: [fare], nodes: [], buyersOverLimit: 0, problems: [], ok: true, ...change }
 }
 

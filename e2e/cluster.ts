@@ -58,6 +58,9 @@ export interface AuditReport {
     readonly paid: number
     readonly countedHeld: number
     readonly countedPaid: number
+    readonly ledgerHeld: number | null
+    readonly ledgerPaid: number | null
+    readonly ledgerPending: number | null
     readonly diff: number
   }[]
   readonly nodes: readonly { readonly id: string; readonly state: string }[]

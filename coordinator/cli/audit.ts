@@ -27,9 +27,24 @@ function textOf({ at, fares, problems, ok, buyersOverLimit }: AuditReport): stri
     fare.paid,
     fare.countedHeld,
     fare.countedPaid,
+    fare.ledgerHeld,
+    fare.ledgerPaid,
+    fare.ledgerPending,
     fare.diff,
   ])
-  const head = ['FARE', 'STOCK', 'REMAINING', 'HELD', 'PAID', 'COUNTED HELD', 'COUNTED PAID', 'DIFF']
+  const head = [
+    'FARE',
+    'STOCK',
+    'REMAINING',
+    'HELD',
+    'PAID',
+    'COUNTED HELD',
+    'COUNTED PAID',
+    'LEDGER HELD',
+    'LEDGER PAID',
+    'PENDING',
+    'DIFF',
+  ]
   return [
     table(head, rows),
     `at ${at}; buyers over the limit: ${buyersOverLimit}`,

@@ -94,6 +94,47 @@ async function answers(adminUrl: string): Promise<boolean> {
   }
 }
 
+/** The same for what is too long for one piece, such as an export. */
+export async function askStream(common: CommonOptions, path: string): Promise<AsyncIterable<string>> {
+  const token = readToken(common)
+  for (const adminUrl of adminUrls(common)) {
+    if (await answers(adminUrl)) return streamFromLeader(adminUrl, token, path)
+  }
+  if (common.admin !== undefined) {
+    throw new CliError(EXIT.noCluster, 'no_cluster', `no coordinator answers at ${common.admin}`)
+  }
+  return withStore(common, async (world) => (await world.orders.stream(path)).text)
+}
+
+async function streamFromLeader(adminUrl: string, token: string, path: string): Promise<AsyncIterable<string>> {
+  const response = await open(adminUrl, token, path)
+  if (response.ok) return textOf(response)
+  const error = errorOf({ ok: false, body: await response.json() })
+  const leaderUrl = error?.code === 'not_leader' ? leaderUrlOf(error) : null
+  if (leaderUrl === null) throw error ?? new CliError(EXIT.refused, 'internal', `the answer was ${response.status}`)
+  return streamFromLeader(leaderUrl, token, path)
+}
+
+async function open(adminUrl: string, token: string, path: string): Promise<Response> {
+  try {
+    return await fetch(new URL(path, adminUrl), {
+      headers: { authorization: `Bearer ${token}`, 'x-farebox-user': caller() },
+    })
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new CliError(EXIT.noCluster, 'no_cluster', `the coordinator at ${adminUrl} does not answer: ${why}`)
+  }
+}
+
+async function* textOf(response: Response): AsyncIterable<string> {
+  if (response.body === null) return
+  const decoder = new TextDecoder()
+  for await (const piece of response.body as unknown as AsyncIterable<Uint8Array>) {
+    yield decoder.decode(piece, { stream: true })
+  }
+  yield decoder.decode()
+}
+
 interface Answer {
   readonly ok: boolean
   readonly body: unknown

@@ -31,6 +31,8 @@ export interface CommandResult {
   readonly json: unknown
   /** The same for people. */
   readonly text: string
+  /** Printed as it comes, instead of both. */
+  readonly stream?: AsyncIterable<string>
   /** {@link EXIT.refused} for a command that worked and found something wrong (an audit). Default: done. */
   readonly exitCode?: ExitCode
 }

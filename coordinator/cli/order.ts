@@ -1,7 +1,8 @@
-import { showOrder } from '../operations/orders.ts'
+import { changeOrder, explainOrder, showOrder, type Explanation, type OrderChange } from '../operations/orders.ts'
 import type { OrderView } from '../operations/views.ts'
 import { ask } from './cluster.ts'
-import type { RegisterCommand } from './frame.ts'
+import { confirm } from './confirm.ts'
+import type { Cli, RegisterCommand } from './frame.ts'
 import { group } from './group.ts'
 
 export const registerOrder: RegisterCommand = (cli) => {
@@ -14,6 +15,39 @@ export const registerOrder: RegisterCommand = (cli) => {
         const call = { method: 'GET', path: `/admin/orders/${encodeURIComponent(id)}` } as const
         const view = await ask<OrderView>(common, call, (world) => showOrder(world, id))
         return { json: view, text: textOf(view) }
+      }),
+    )
+}
+
+export const registerOrderChanges: RegisterCommand = (cli) => {
+  registerChange(cli, 'cancel', 'cancel a held order; its tickets go back to the sale')
+  registerChange(cli, 'refund', 'give a paid order back; its tickets go back to the sale')
+  cli.program
+    .command('explain')
+    .argument('<id>', 'order')
+    .description('what ledger and store say of an order, and why')
+    .action(
+      cli.action(async (common, _options, id: string) => {
+        const call = { method: 'GET', path: `/admin/orders/${encodeURIComponent(id)}/explain` } as const
+        const view = await ask<Explanation>(common, call, (world) => explainOrder(world, id))
+        return { json: view, text: [`order ${view.id}`, ...view.lines].join('\n') }
+      }),
+    )
+}
+
+function registerChange(cli: Cli, change: 'cancel' | 'refund', description: string): void {
+  group(cli.program, 'order', 'the support desk')
+    .command(change)
+    .argument('<id>')
+    .option('--yes', 'do not ask')
+    .description(description)
+    .action(
+      cli.action(async (common, options: { yes?: boolean }, id: string) => {
+        await confirm(`${change === 'cancel' ? 'Cancel' : 'Refund'} order ${id}? It is final.`, options.yes)
+        const call = { method: 'POST', path: `/admin/orders/${encodeURIComponent(id)}/${change}` } as const
+        const result = await ask<OrderChange>(common, call, (world) => changeOrder(world, id, change))
+        const head = result.outcome === 'unchanged' ? 'nothing to do: ' : ''
+        return { json: result, text: head + textOf(result.order) }
       }),
     )
 }

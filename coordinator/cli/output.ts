@@ -42,6 +42,11 @@ export function createOutput(program: Command, terminal: Terminal): Output {
         try {
           // The shape of a command's options and arguments is what it declared to commander.
           const result = await (run as (...all: unknown[]) => Promise<CommandResult>)(common, options, ...values)
+          if (result.stream !== undefined) {
+            for await (const piece of result.stream) terminal.stdout(piece)
+            exitCode = result.exitCode ?? EXIT.done
+            return
+          }
           const text = common.json ? JSON.stringify(result.json) : result.text
           terminal.stdout(text === '' || text.endsWith('\n') ? text : `${text}\n`)
           exitCode = result.exitCode ?? EXIT.done

@@ -12,7 +12,7 @@ import { registerLogs } from './logs.ts'
 import { registerKey } from './key.ts'
 import { registerNode } from './node.ts'
 import { registerNodes } from './nodes.ts'
-import { registerOrder } from './order.ts'
+import { registerOrder, registerOrderChanges } from './order.ts'
 import { createOutput, processTerminal, type Terminal } from './output.ts'
 import { registerPlan } from './plan.ts'
 import { registerPayment } from './payment.ts'
@@ -22,7 +22,9 @@ import { registerRoll } from './roll.ts'
 import { registerRun } from './run.ts'
 import { registerSaleChanges } from './sale-change.ts'
 import { registerSaleCreate } from './sale-create.ts'
+import { registerSaleExport } from './sale-export.ts'
 import { registerSaleReads } from './sale-read.ts'
+import { registerSaleStock } from './sale-stock.ts'
 import { registerStatus } from './status.ts'
 import { terminalWidth } from './table.ts'
 import { registerTicket } from './ticket.ts'
@@ -39,6 +41,8 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerSaleCreate,
   registerSaleReads,
   registerSaleChanges,
+  registerSaleStock,
+  registerSaleExport,
   registerNodes,
   registerNode,
   registerRoll,
@@ -46,6 +50,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerRebalance,
   registerAudit,
   registerOrder,
+  registerOrderChanges,
   registerTicket,
   registerWatch,
   registerKey,

@@ -15,6 +15,7 @@ beforeEach(async () => {
   await world.port.sales.create(DEMO, 2)
   await world.port.fleet.addSale('demo')
   await world.port.sales.change('demo', 'open', { era: 0, seq: 0 })
+  await world.process.acts.adopt(['demo'])
   n1 = new TestNode(world, 'n1')
   n2 = new TestNode(world, 'n2')
   for (const node of [n1, n2]) {
@@ -32,7 +33,14 @@ beforeEach(async () => {
   await world.port.sales.settle('demo', [{ orderId: 'o4', fate: released, atMs }], version)
   await n1.heartbeat()
   await n2.heartbeat()
+  await take()
 })
+
+/** Brings every order into the ledger, as the pipeline does. */
+async function take(): Promise<void> {
+  const { era } = world.record('demo')
+  await world.process.ledger.ensure('demo', era, [...world.record('demo').orders.values()])
+}
 
 async function readDemo() {
   const snapshot = await world.port.sales.read('demo', world.rules)
@@ -67,9 +75,9 @@ describe('audit of a whole sale', () => {
           paid: 1,
           countedHeld: 3,
           countedPaid: 1,
-          ledgerHeld: null,
-          ledgerPaid: null,
-          ledgerPending: null,
+          ledgerHeld: 3,
+          ledgerPaid: 1,
+          ledgerPending: 0,
           diff: 0,
         },
       ],
@@ -95,12 +103,14 @@ describe('audit of a whole sale', () => {
             await n1.sell('late', 'erin')
             const { version } = await readDemo()
             const fate = { state: 'released', reason: 'cancelled' } as const
+            await world.process.ledger.decide([{ orderId: 'o1', fate }], null)
             await sales.settle('demo', [{ orderId: 'o1', fate, atMs: 1 }], version)
             return sales.scanOrders(saleId, cursor)
           },
         },
       },
     }
+    world.whileWaiting = take
     const report = await audit(busy, 'demo')
     expect(report.problems).toEqual([])
     expect(report.fares[0]).toMatchObject({ held: 3, countedHeld: 3 })
@@ -119,6 +129,53 @@ describe('audit of a whole sale', () => {
     const report = await audit(world, 'demo')
     expect(report.problems).toEqual([])
     expect(report.nodes[0]).toMatchObject({ id: 'n1', answered: false })
+  })
+})
+
+describe('audit of the ledger', () => {
+  it('counts what is on its way in, or on its way back, as pending', async () => {
+    await n1.sell('o5', 'erin', 2)
+    await world.process.ledger.decide([{ orderId: 'o1', fate: { state: 'released', reason: 'cancelled' } }], null)
+    world.whileWaiting = async () => {
+      await take()
+      const { version } = await readDemo()
+      const fate = { state: 'released', reason: 'cancelled' } as const
+      await world.port.sales.settle('demo', [{ orderId: 'o1', fate, atMs: 1 }], version)
+      await n1.heartbeat()
+      await n2.heartbeat()
+    }
+    const report = await audit(world, 'demo')
+    expect(report.problems).toEqual([])
+    expect(report.fares[0]).toMatchObject({
+      countedHeld: 5,
+      countedPaid: 1,
+      ledgerHeld: 2,
+      ledgerPaid: 1,
+      ledgerPending: 3,
+    })
+  })
+
+  it('finds an order that it never gets, one that the store has lost, and one that was changed, by name', async () => {
+    await n1.sell('o5', 'erin', 2)
+    damageOrder(world, 'o2', { quantity: 1 })
+    await world.process.ledger.decide([{ orderId: 'o1', fate: { state: 'released', reason: 'cancelled' } }], null)
+    world.record('demo').orders.delete('o3')
+    const startMs = world.monotonicMs()
+    const found = await problems()
+    expect(world.monotonicMs() - startMs).toBeGreaterThanOrEqual(10_000)
+    expect(found.filter((problem) => problem.startsWith('ledger_order'))).toEqual([
+      'ledger_order: order o1: the store says held, 1 of second, the ledger released, 1 of second',
+      'ledger_order: order o2: the store says held, 1 of second, the ledger held, 2 of second',
+      'ledger_order: order o5: the store says held, 2 of second, the ledger nothing',
+      'ledger_order: order o3: the store says nothing, the ledger paid, 1 of second',
+    ])
+  })
+
+  it('says so when nobody can be asked for it', async () => {
+    world.isOrdersAway = true
+    const report = await audit(world, 'demo')
+    expect(report.fares[0]).toMatchObject({ ledgerHeld: null, ledgerPaid: null, ledgerPending: null })
+    expect(report.problems).toEqual([{ rule: 'ledger_away', witness: 'no orders process answers' }])
   })
 })
 
@@ -167,7 +224,10 @@ describe('audit finds', () => {
 
   it('an order whose state was changed', async () => {
     damageOrder(world, 'o1', { state: 'paid' })
-    expect(await problems()).toEqual(['order_record: order o1: paid, but at no seq'])
+    expect(await problems()).toEqual([
+      'order_record: order o1: paid, but at no seq',
+      'ledger_order: order o1: the store says paid, 1 of second, the ledger held, 1 of second',
+    ])
     damageOrder(world, 'o1', { state: 'paid', paidSeq: 7 })
     expect((await problems()).join()).toMatch(/held_counter.*paid_counter/s)
   })

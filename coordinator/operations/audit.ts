@@ -6,6 +6,7 @@
  * - each buyer's stored tickets with the buyer's records, and with the limit;
  * - the tickets that the nodes say they confirmed with the records ever made;
  * - what each live node has seen with what the store has;
+ * - every row of the ledger with the order's record;
  * - each order's money with its state, by the orders process.
  *
  * It is valid while the sale goes on and nodes die. Where two things cannot be read at one instant, a difference
@@ -14,6 +15,7 @@
 import { compareVersions, type FareCounters } from '../../stock/core/words.ts'
 import type { SaleSnapshot } from '../../stock/port.ts'
 import { auditBuyers } from './audit-buyers.ts'
+import { auditLedger, type LedgerCount } from './audit-ledger.ts'
 import { auditNodes, type AuditNode } from './audit-nodes.ts'
 import { moneyProblems } from './money.ts'
 import { Recount, type FareCount, type Problem } from './recount.ts'
@@ -29,10 +31,11 @@ export interface AuditFare {
   readonly paid: number
   readonly countedHeld: number
   readonly countedPaid: number
-  /** Null while there is no ledger. */
-  readonly ledgerHeld: null
-  readonly ledgerPaid: null
-  readonly ledgerPending: null
+  /** Tickets by the ledger's rows; null when it could not be asked. */
+  readonly ledgerHeld: number | null
+  readonly ledgerPaid: number | null
+  /** Tickets counted in the store that are on their way into the ledger, or whose release is on its way back. */
+  readonly ledgerPending: number | null
   /** stock - remaining - held - paid; anything but 0 breaks the conservation law. */
   readonly diff: number
 }
@@ -50,7 +53,10 @@ export interface AuditReport {
 export async function audit(world: World, saleId: string): Promise<AuditReport> {
   const snapshot = await readSale(world, saleId)
   const recount = await recountOrders(world, snapshot)
-  const fares = snapshot.fares.map((counters) => auditFare(counters, countOf(recount, counters.fareId)))
+  const ledger = await auditLedger(world, snapshot, recount.records)
+  const fares = snapshot.fares.map((counters) =>
+    auditFare(counters, countOf(recount, counters.fareId), ledger.fares?.get(counters.fareId) ?? null),
+  )
   const buyers = await auditBuyers(world, snapshot, recount)
   const nodes = await auditNodes(world, saleId)
   const problems = [
@@ -60,6 +66,8 @@ export async function audit(world: World, saleId: string): Promise<AuditReport> 
     ...confirmedProblems(snapshot, recount),
     ...(await seqProblems(world, snapshot, recount)),
     ...nodes.problems,
+    ...ledger.problems,
+    ...fares.flatMap(ledgerProblems),
     ...(await moneyProblems(world, saleId)),
   ]
   return {
@@ -94,7 +102,7 @@ function countOf(recount: Recount, fareId: string): FareCount {
   return recount.fares.get(fareId) ?? { held: 0, paid: 0 }
 }
 
-function auditFare(counters: FareCounters, counted: FareCount): AuditFare {
+function auditFare(counters: FareCounters, counted: FareCount, ledger: LedgerCount | null): AuditFare {
   const { fareId, stock, remaining, held, paid } = counters
   return {
     id: fareId,
@@ -104,9 +112,9 @@ function auditFare(counters: FareCounters, counted: FareCount): AuditFare {
     paid,
     countedHeld: counted.held,
     countedPaid: counted.paid,
-    ledgerHeld: null,
-    ledgerPaid: null,
-    ledgerPending: null,
+    ledgerHeld: ledger?.held ?? null,
+    ledgerPaid: ledger?.paid ?? null,
+    ledgerPending: ledger?.pending ?? null,
     diff: stock - remaining - held - paid,
   }
 }
@@ -132,6 +140,16 @@ function fareProblems(counters: FareCounters, counted: FareCount): Problem[] {
     problems.push({ rule: `${state}_counter`, witness })
   }
   return problems
+}
+
+/** Follows from the orders compared one by one, and is added up once more all the same. */
+function ledgerProblems({ id, countedHeld, countedPaid, ledgerHeld, ledgerPaid, ledgerPending }: AuditFare): Problem[] {
+  if (ledgerHeld === null || ledgerPaid === null || ledgerPending === null) return []
+  const inLedger = ledgerHeld + ledgerPaid + ledgerPending
+  if (countedHeld + countedPaid === inLedger) return []
+  const sum = `held ${ledgerHeld} + paid ${ledgerPaid} + pending ${ledgerPending} = ${inLedger}`
+  const witness = `fare ${id}: the order records sum to ${countedHeld + countedPaid}, the ledger to ${sum}`
+  return [{ rule: 'ledger_sum', witness }]
 }
 
 /** Every order was made by some node, and each node's record counts what it made. */

@@ -48,7 +48,8 @@ export class Recount {
   confirmed = 0
   /** The highest seq in any record. */
   seqMax = 0
-  readonly #seen = new Set<string>()
+  /** Every record, as it was read. */
+  readonly records = new Map<string, Order>()
 
   constructor(seq: number, fareIds: readonly string[]) {
     this.seq = seq
@@ -56,8 +57,8 @@ export class Recount {
   }
 
   add(order: Order): void {
-    if (this.#seen.has(order.id)) return
-    this.#seen.add(order.id)
+    if (this.records.has(order.id)) return
+    this.records.set(order.id, order)
     for (const fault of faultsOf(order))
       this.problems.push({ rule: 'order_record', witness: `order ${order.id}: ${fault}` })
     this.seqMax = Math.max(this.seqMax, order.createdSeq, order.paidSeq ?? 0, order.releasedSeq ?? 0)
