@@ -60,9 +60,9 @@ export class TcpProxy {
     this.#delayMs = ms
   }
 
-  /** The next replies are swallowed, and their connections cut. */
+  /** So many more of the next replies are swallowed, and their connections cut. */
   dropReplies(count: number): void {
-    this.#toDrop = count
+    this.#toDrop += count
   }
 
   /** New connections are accepted and never answered; those there are cut. */
