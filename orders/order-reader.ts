@@ -5,6 +5,7 @@
 import type { Log } from '../runtime/log.ts'
 import type { Order, SaleDefinition } from '../stock/core/words.ts'
 import type { StockPort } from '../stock/port.ts'
+import { rowOf } from './ledger/intake.ts'
 import type { Ledger, LedgerOrder, Page } from './ledger/ledger.ts'
 import type { SaleBook } from './sale-book.ts'
 
@@ -88,23 +89,9 @@ export class OrderReader {
   }
 }
 
-export function shown(definition: SaleDefinition, order: Order): ReadOrder {
-  const fare = definition.fares.find(({ id }) => id === order.fareId)
-  const { id, fareId, buyer, quantity, state, reason, createdAtMs, paidAtMs, releasedAtMs } = order
-  return {
-    id,
-    saleId: definition.id,
-    fareId,
-    buyer,
-    quantity,
-    state,
-    reason,
-    createdAtMs,
-    holdExpiresAtMs: createdAtMs + definition.holdMs,
-    paidAtMs,
-    releasedAtMs,
-    unitPrice: fare?.price ?? { amount: 0, currency: 'XXX' },
-  }
+function shown(definition: SaleDefinition, order: Order): ReadOrder {
+  const { isSettled: _, ...read } = rowOf(definition, order)
+  return read
 }
 
 type Place = Pick<ReadOrder, 'createdAtMs' | 'id'>

@@ -2,6 +2,7 @@
  * Which rows a batch of the store's records becomes: pure, so that SQL and the twin in memory agree by construction on
  * everything but the storing itself.
  */
+import { assert } from '../../runtime/assert.ts'
 import type { Order, SaleDefinition } from '../../stock/core/words.ts'
 import { reconciled } from './fate.ts'
 import type { LedgerOrder } from './ledger.ts'
@@ -29,7 +30,7 @@ export function planIntake(definition: SaleDefinition, records: readonly Order[]
   const orders: LedgerOrder[] = []
   for (const record of byId.values()) {
     const error = recordFault(definition, record)
-    if (error === null) orders.push(orderOf(definition, record))
+    if (error === null) orders.push(rowOf(definition, record))
     else faults.push({ record, error })
   }
   orders.sort((a, b) => a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : 1))
@@ -61,10 +62,11 @@ function recordFault(definition: SaleDefinition, record: Order): string | null {
   return isHeld || isPaid || isReleased ? null : `state ${state} with reason ${String(reason)}`
 }
 
-/** A record is what the store knows, so the order is settled. */
-function orderOf(definition: SaleDefinition, record: Order): LedgerOrder {
+/** The row that a record of the store becomes. A record is what the store knows, so the order is settled. */
+export function rowOf(definition: SaleDefinition, record: Order): LedgerOrder {
   const { id, fareId, buyer, quantity, state, reason, createdAtMs, paidAtMs, releasedAtMs } = record
   const fare = definition.fares.find((one) => one.id === fareId)
+  assert(fare !== undefined, () => `order ${id} is of fare ${fareId}, which sale ${definition.id} has not`)
   return {
     id,
     saleId: definition.id,
@@ -77,7 +79,7 @@ function orderOf(definition: SaleDefinition, record: Order): LedgerOrder {
     holdExpiresAtMs: createdAtMs + definition.holdMs,
     paidAtMs,
     releasedAtMs,
-    unitPrice: fare?.price ?? { amount: 0, currency: '' },
+    unitPrice: fare.price,
     isSettled: true,
   }
 }
