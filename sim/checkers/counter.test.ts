@@ -168,6 +168,28 @@ describe('the rules', () => {
   })
 })
 
+describe('a hold that came back with an old history', () => {
+  const orders = new Map([...ORDERS, ['o9', order('o9', 'b3')]])
+  const taken = { ...LOSS, atMs: 150 }
+  const back = { ...LOSS, kind: 'return_to_old' as const, atMs: 1000 }
+  const rules = (change: Partial<Evidence>): string[] =>
+    violationsOf(ordinary({ orders, lost: new Map([['o9', taken]]), wasAlarmed: true, ...change })).map(
+      ({ rule }) => rule,
+    )
+
+  it('is no ghost when its buyer was refused while it was away', () => {
+    expect(rules({ losses: [taken, back] })).not.toContain('ghost_hold')
+  })
+
+  it('is one when no old history came back, or the refusal was before it went or after it came', () => {
+    expect(rules({ losses: [taken] })).toContain('ghost_hold')
+    expect(rules({ losses: [taken, { ...back, atMs: 160 }] })).toContain('ghost_hold')
+    expect(
+      rules({ losses: [{ ...taken, atMs: 900 }, back], lost: new Map([['o9', { ...taken, atMs: 900 }]]) }),
+    ).toContain('ghost_hold')
+  })
+})
+
 describe('what an acknowledgement promises', () => {
   const lost = { orders: new Map([['o1', order('o1', 'b1')]]), lost: new Map([['o2', LOSS]]) }
 

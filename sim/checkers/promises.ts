@@ -271,10 +271,26 @@ export function heldOrdersAreKnown(evidence: Evidence): Violation[] {
   for (const order of evidence.orders.values()) {
     if (order.state === 'released' || byOrder.has(order.id)) continue
     const own = (byBuyer.get(order.buyer) ?? []).filter(({ fareId }) => fareId === order.fareId)
-    if (own.some(({ attempts }) => attempts.some(isUnknown))) continue
+    if (own.some(({ attempts }) => attempts.some(isUnknown)) || hasComeBack(evidence, order.id, own)) continue
     return [{ rule: 'ghost_hold', witness: `${order.buyer} has ${order.id} and was refused every time` }]
   }
   return []
+}
+
+/**
+ * An order that a fault took, that its buyer was then rightly refused, and that came back with the old history: no
+ * process can know that it once was, and it lapses like any other hold.
+ */
+function hasComeBack({ lost, losses }: Evidence, orderId: string, own: readonly Purchase[]): boolean {
+  const loss = lost.get(orderId)
+  if (loss === undefined) return false
+  const refusals = own.flatMap(({ attempts }) => attempts)
+  return losses.some(
+    ({ kind, atMs }) =>
+      kind === 'return_to_old' &&
+      atMs > loss.atMs &&
+      refusals.every(({ completedMs }) => completedMs > loss.atMs && completedMs <= atMs),
+  )
 }
 
 /** P6: a "no" was true at some moment while it was asked, or up to a heartbeat's freshness before. */
