@@ -1,5 +1,6 @@
 /**
- * The part of the audit about the ledger: every row of it against every order record of the store.
+ * The part of the audit about the ledger: every row of it against every order record of the store, and each fare's
+ * stock, which is in both.
  *
  * The two are never read at one instant, and orders are on their way between them all the time: an order comes into
  * the ledger a moment after the store made it, and a fate comes into the store a moment after the ledger committed it.
@@ -12,6 +13,7 @@ import type { Order } from '../../stock/core/words.ts'
 import type { SaleSnapshot } from '../../stock/port.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
 import { stateAsOf, type Problem } from './recount.ts'
+import { readSale } from './sales.ts'
 import type { World } from './world.ts'
 
 export interface LedgerCount {
@@ -37,6 +39,7 @@ interface Row {
 interface BooksPage {
   readonly items: readonly Row[]
   readonly next: string | null
+  readonly stocks: readonly { readonly fareId: string; readonly stock: number }[]
 }
 
 const READ_AGAIN_WITHIN_MS = 10_000
@@ -50,20 +53,50 @@ export async function auditLedger(
   snapshot: SaleSnapshot,
   records: ReadonlyMap<string, Order>,
 ): Promise<LedgerAudit> {
-  const saleId = snapshot.definition.id
-  let rows: Map<string, Row>
   try {
-    rows = await readRows(world, saleId)
+    return await askLedger(world, snapshot, records)
   } catch (error) {
     if (!(error instanceof OperationError)) throw error
     return { fares: null, problems: [{ rule: 'ledger_away', witness: error.message }] }
   }
+}
+
+async function askLedger(
+  world: World,
+  snapshot: SaleSnapshot,
+  records: ReadonlyMap<string, Order>,
+): Promise<LedgerAudit> {
+  const saleId = snapshot.definition.id
+  const rows = await readRows(world, saleId)
   const suspects = [...new Set([...records.keys(), ...rows.keys()])].filter((id) =>
     differs(records.get(id) ?? null, rows.get(id) ?? null),
   )
   const left = await readAgain(world, saleId, suspects)
+  const stocks = await stockProblems(world, saleId)
   const counts = count(snapshot, records, rows, left)
-  return { fares: counts, problems: [...left.values()].slice(0, PROBLEMS_MAX) }
+  return { fares: counts, problems: [...stocks, ...left.values()].slice(0, PROBLEMS_MAX) }
+}
+
+/** A change of stock is done in one of the two first: only what still differs after the time is wrong. */
+async function stockProblems(world: World, saleId: string): Promise<readonly Problem[]> {
+  const deadlineMs = world.monotonicMs() + READ_AGAIN_WITHIN_MS
+  for (;;) {
+    const problems = await compareStocks(world, saleId)
+    if (problems.length === 0 || world.monotonicMs() >= deadlineMs) return problems
+    await world.wait(READ_AGAIN_EVERY_MS)
+  }
+}
+
+async function compareStocks(world: World, saleId: string): Promise<Problem[]> {
+  const { stocks } = await world.orders.call<BooksPage>('GET', `/admin/sales/${saleId}/books?ids=`)
+  const { fares } = await readSale(world, saleId)
+  const inLedger = new Map(stocks.map(({ fareId, stock }) => [fareId, stock]))
+  return fares.flatMap(({ fareId, stock }): Problem[] => {
+    const told = inLedger.get(fareId) ?? null
+    if (told === stock) return []
+    const witness = `fare ${fareId}: stock is ${stock} in the store, ${told ?? 'unknown'} in the ledger`
+    return [{ rule: 'ledger_stock', witness }]
+  })
 }
 
 async function readRows(world: World, saleId: string): Promise<Map<string, Row>> {

@@ -3,6 +3,7 @@ import { audit } from './audit.ts'
 import { quota } from './quota.ts'
 import { faultsOf, Recount, stateAsOf } from './recount.ts'
 import { changeSale } from './sales.ts'
+import type { World } from './world.ts'
 import { damageOrder, DEMO, TestNode, testWorld, type TestWorld } from './testing/test-world.ts'
 
 let world: TestWorld
@@ -175,7 +176,44 @@ describe('audit of the ledger', () => {
     world.isOrdersAway = true
     const report = await audit(world, 'demo')
     expect(report.fares[0]).toMatchObject({ ledgerHeld: null, ledgerPaid: null, ledgerPending: null })
-    expect(report.problems).toEqual([{ rule: 'ledger_away', witness: 'no orders process answers' }])
+    expect(report.problems).toEqual([
+      { rule: 'ledger_away', witness: 'no orders process answers' },
+      { rule: 'money_unknown', witness: 'payments could not be compared: no orders process answers' },
+    ])
+    expect(report.ok).toBe(false)
+  })
+
+  it('says so when it goes away in the middle: while orders are read again, or before the payments', async () => {
+    await n1.sell('o5', 'erin', 2)
+    world.whileWaiting = async () => void (world.isOrdersAway = true)
+    expect((await problems()).map((problem) => problem.split(':')[0])).toEqual(['ledger_away', 'money_unknown'])
+
+    world.isOrdersAway = false
+    await take()
+    const call: World['orders']['call'] = (method, path, body) => {
+      world.isOrdersAway = path.endsWith('/money')
+      return world.orders.call(method, path, body)
+    }
+    const report = await audit({ ...world, orders: { ...world.orders, call } }, 'demo')
+    expect(report.fares[0]).toMatchObject({ ledgerHeld: 5, ledgerPaid: 1 })
+    expect(report.problems.map(({ rule }) => rule)).toEqual(['money_unknown'])
+  })
+
+  it('finds a stock that it has otherwise than the store, and waits for one that is being changed', async () => {
+    const acts = world.process.actLedger
+    await acts.beginStock('demo', 'second', 120)
+    world.whileWaiting = async () => {
+      await world.process.acts.setStock('demo', 'second', 120)
+      await n1.heartbeat()
+      await n2.heartbeat()
+    }
+    expect((await audit(world, 'demo')).problems.map(({ rule }) => rule)).not.toContain('ledger_stock')
+
+    await acts.followStock('demo', 'second', 99)
+    world.whileWaiting = async () => {}
+    const startMs = world.monotonicMs()
+    expect(await problems()).toEqual(['ledger_stock: fare second: stock is 120 in the store, 99 in the ledger'])
+    expect(world.monotonicMs() - startMs).toBeGreaterThanOrEqual(10_000)
   })
 })
 

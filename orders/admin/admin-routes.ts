@@ -132,8 +132,8 @@ async function readSale(
   }
   if (verb === 'money') return ok({ problems: await money.problems(saleId) })
   if (verb !== 'books') throw notFound(path)
-  const { items, next } = await booksPage(ledger, saleId, query)
-  return ok({ items, next })
+  const stocks = sale.fares.map(({ fareId, stock }) => ({ fareId, stock }))
+  return ok({ ...(await booksPage(ledger, saleId, query)), stocks })
 }
 
 /** For the audit: every row, by id, or some again. */

@@ -67,7 +67,7 @@ export class MemoryActs implements Acts {
   }
 
   async transfers(): Promise<readonly Transfer[]> {
-    return [...this.#transfers.values()]
+    return [...this.#transfers].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, transfer]) => transfer)
   }
 
   async #setStock(saleId: string, fareId: string, stock: number): Promise<void> {

@@ -3,6 +3,8 @@ import { conservationFault } from '../../stock/core/sale-record.ts'
 import { StoreError } from '../../stock/port.ts'
 import { createWorld, FARE, HOLD_MS, type Process, rowsOf, SALE, takeAll, type World } from './testing/world.ts'
 
+const REFUNDED = { state: 'released', reason: 'refunded' } as const
+
 function counters(world: World): Record<string, number> | string {
   const fare = world.stock.saleRecords.get(SALE)?.fares.get(FARE)
   if (fare === undefined) throw new Error('no fare')
@@ -24,7 +26,10 @@ describe('fates', () => {
     expect(await process.fates.cancel('o-bob')).toMatchObject({ outcome: 'decided', order: { reason: 'cancelled' } })
     expect(await process.fates.expire('o-eve')).toMatchObject({ outcome: 'too_early' })
     expect(counters(world)).toEqual({ remaining: 8, held: 1, paid: 1 })
-    expect(await process.fates.refund('o-ann')).toMatchObject({ outcome: 'decided', order: { reason: 'refunded' } })
+    expect(await process.fates.decide('o-ann', REFUNDED)).toMatchObject({
+      outcome: 'decided',
+      order: { reason: 'refunded' },
+    })
     world.clock.advance(HOLD_MS)
     expect(await process.fates.expire('o-eve')).toMatchObject({ outcome: 'decided', order: { reason: 'expired' } })
     expect(counters(world)).toEqual({ remaining: 10, held: 0, paid: 0 })
@@ -121,7 +126,7 @@ describe('settling', () => {
     const process = world.start()
     await sold(world, process, 'ann')
     const [paid] = await world.ledger.decide([{ orderId: 'o-ann', fate: { state: 'paid' } }], null)
-    await process.fates.refund('o-ann')
+    await process.fates.decide('o-ann', REFUNDED)
     await process.fates.settle(paid ?? { outcome: 'no_such_order', order: null })
     expect(process.metrics.unsettleable.value).toBe(0)
     expect(world.storeOrder('o-ann')).toMatchObject({ reason: 'refunded' })

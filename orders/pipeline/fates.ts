@@ -1,6 +1,7 @@
 /**
- * The acts on one order: paying, cancelling, refunding, ending. Each first makes sure of the order's row, then asks the
- * ledger for the fate (of several that race exactly one wins there), and tells the store at once.
+ * The acts on one order: paying, cancelling, ending; refunding is the cashier's, since money goes with it. Each first
+ * makes sure of the order's row, then asks the ledger for the fate (of several that race exactly one wins there), and
+ * tells the store at once.
  */
 import type { Version } from '../../stock/core/words.ts'
 import type { SaleStore } from '../../stock/port.ts'
@@ -32,10 +33,6 @@ export class Fates {
 
   cancel(orderId: string): Promise<FateResult> {
     return this.decide(orderId, { state: 'released', reason: 'cancelled' })
-  }
-
-  refund(orderId: string): Promise<FateResult> {
-    return this.decide(orderId, { state: 'released', reason: 'refunded' })
   }
 
   expire(orderId: string): Promise<FateResult> {

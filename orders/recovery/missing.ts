@@ -1,13 +1,14 @@
 /**
  * Orders that the ledger has and the store has lost. A store that is behind nothing has all of them; one that an
  * operator opened in spite of a loss has not, however far it has gone on since.
+ *
+ * Every order is looked for, page by page, the next page of the ledger being read while the store is asked for this
+ * one: the sale is closed meanwhile, and a loss that nobody looked for would be sold over.
  */
 import type { SaleSnapshot, SaleStore } from '../../stock/port.ts'
 import type { Ledger, LedgerSale } from '../ledger/ledger.ts'
 
 const PAGE = 1000
-/** Beyond this many the sums have to do: a sale must not stay closed for minutes to be searched. */
-const LOOK_AT_MAX = 20_000
 
 /** Reasons, empty when nothing is missing. The store must not be selling meanwhile, or be ahead of the ledger. */
 export async function missingInStore(
@@ -31,16 +32,19 @@ async function missingOrders(
   ledger: Pick<Ledger, 'scanOrders'>,
   store: Pick<SaleStore, 'readOrders'>,
 ): Promise<string[]> {
-  let after: string | null = null
-  for (let looked = 0; looked < LOOK_AT_MAX; looked += PAGE) {
-    const rows: Awaited<ReturnType<Ledger['scanOrders']>> = await ledger.scanOrders(saleId, after, PAGE)
+  let rows = await ledger.scanOrders(saleId, null, PAGE)
+  while (rows.length > 0) {
     const ids = rows.map(({ id }) => id)
-    const records = await store.readOrders(saleId, ids)
+    const after = rows.length < PAGE ? null : (ids.at(-1) ?? null)
+    const [records, next] = await Promise.all([
+      store.readOrders(saleId, ids),
+      after === null ? [] : ledger.scanOrders(saleId, after, PAGE),
+    ])
     const lost = ids.filter((_, index) => records[index] === null)
-    if (lost.length > 0)
-      return [`the store has no record of ${lost.length} orders of the ledger, ${lost[0]} among them`]
-    after = ids.at(-1) ?? null
-    if (rows.length < PAGE) break
+    if (lost.length > 0) {
+      return [`the store has no record of ${lost.length} or more orders of the ledger, ${lost[0]} among them`]
+    }
+    rows = next
   }
   return []
 }

@@ -80,7 +80,7 @@ export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
 function withoutMoney(fates: Fates): MoneyActs {
   return {
     async refund(orderId) {
-      const { outcome, order } = await fates.refund(orderId)
+      const { outcome, order } = await fates.decide(orderId, { state: 'released', reason: 'refunded' })
       if (order === null) return { outcome: 'no_such_order' }
       if (outcome !== 'decided' && outcome !== 'already') return { outcome: 'not_paid' }
       return { outcome: outcome === 'already' ? 'already' : 'refunding', order }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Acts } from '../act-ledger.ts'
 import type { Database } from '../database.ts'
 import type { EventBatch, Ledger, TakeResult } from '../ledger.ts'
 import { openDatabase } from '../open-ledger.ts'
@@ -60,14 +61,25 @@ describe('a planted difference is found', () => {
     ['a fenced batch is taken', (ledger) => ({ take: async (sale, batch) => takeUnfenced(ledger, sale, batch) })],
     ['settling is forgotten', () => ({ markSettled: async () => {} })],
   ]
+  const inActs: [string, Partial<Acts>][] = [
+    ['what was told is told again', { told: async () => {} }],
+    ['a transfer is carried, and forgotten by nobody', { dropTransfer: async () => {} }],
+    ['a stock is followed below what is sold', { followStock: async () => {} }],
+  ]
   it.each(inTwin)('in the twin: %s', { timeout: 60_000 }, async (_name, change) => {
     const plant = (world: World): World => ({ ...world, ledger: changed(world.ledger, change(world.ledger)) })
+    await expect(compare(worlds.postgres, 300, plant)).rejects.toThrow(/Counterexample/)
+  })
+
+  it.each(inActs)('in the acts of the twin: %s', { timeout: 60_000 }, async (_name, change) => {
+    const plant = (world: World): World => ({ ...world, acts: changed(world.acts, change) })
     await expect(compare(worlds.postgres, 300, plant)).rejects.toThrow(/Counterexample/)
   })
 
   const inSql: [string, string][] = [
     ['counters are not moved on', 'drop trigger orders_counted_on on orders'],
     ['counters are not moved in', 'drop trigger orders_counted_in on orders'],
+    ['transfers are never under way', 'create rule no_transfers as on insert to transfers do instead nothing'],
     ['the last guard is gone', 'alter table fares drop constraint fares_never_oversold'],
     [
       'the clock is ahead',
@@ -83,8 +95,8 @@ describe('a planted difference is found', () => {
   })
 })
 
-function changed(ledger: Ledger, change: Partial<Ledger>): Ledger {
-  return new Proxy(ledger, {
+function changed<T extends object>(whole: T, change: Partial<T>): T {
+  return new Proxy(whole, {
     get(target, name): unknown {
       const value: unknown = Reflect.get(name in change ? change : target, name)
       return typeof value === 'function' ? (value.bind(target) as unknown) : value

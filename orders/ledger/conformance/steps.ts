@@ -10,7 +10,9 @@ import {
   type SaleDefinition,
   type Version,
 } from '../../../stock/core/words.ts'
+import type { Acts, Subject, Transfer } from '../act-ledger.ts'
 import type { Decision, Fate, Ledger } from '../ledger.ts'
+import { isRefused } from '../sql-error.ts'
 import type { World } from './worlds.ts'
 
 const START_MS = 1_800_000_000_000
@@ -40,7 +42,34 @@ export type Step =
   | { readonly kind: 'raiseWatermark'; readonly version: Version; readonly durable: boolean }
   | { readonly kind: 'retryDeadLetters'; readonly eraOff: number }
   | { readonly kind: 'poison'; readonly on: boolean }
+  | { readonly kind: 'beginState' | 'followState'; readonly state: (typeof SALE_STATES)[number] }
+  | { readonly kind: 'beginStock' | 'followStock'; readonly fareId: string; readonly stock: number }
+  | { readonly kind: 'told'; readonly subject: Subject }
+  | {
+      readonly kind: 'beginTransfer' | 'carryTransfer' | 'dropTransfer'
+      readonly fromFare: string
+      /** To the other fare of the same sale, or to the same fare of another. */
+      readonly isWithin: boolean
+      readonly tickets: number
+      readonly fromStock: number
+    }
   | { readonly kind: 'wait'; readonly ms: number }
+
+type ActStep = Extract<
+  Step,
+  {
+    kind:
+      | 'beginState'
+      | 'followState'
+      | 'beginStock'
+      | 'followStock'
+      | 'told'
+      | 'beginTransfer'
+      | 'carryTransfer'
+      | 'dropTransfer'
+  }
+>
+type TransferStep = Extract<ActStep, { kind: 'beginTransfer' | 'carryTransfer' | 'dropTransfer' }>
 
 interface Choice {
   readonly order: number
@@ -127,6 +156,38 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('retryDeadLetters' as const), eraOff: mostlyZero }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('poison' as const), on: fc.boolean() }) },
   {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('beginState' as const, 'followState' as const),
+      state: fc.constantFrom(...SALE_STATES),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('beginStock' as const, 'followStock' as const),
+      fareId: fc.constantFrom(...FARES),
+      stock: fc.nat(9),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('told' as const),
+      subject: fc.constantFrom<Subject>('state', ...FARES.map((stockOf): Subject => ({ stockOf }))),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('beginTransfer' as const, 'carryTransfer' as const, 'dropTransfer' as const),
+      fromFare: fc.constantFrom('first', 'second'),
+      isWithin: fc.boolean(),
+      tickets: fc.integer({ min: 1, max: 4 }),
+      fromStock: fc.nat(5),
+    }),
+  },
+  {
     weight: 3,
     arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(1, HOLD_MS - 1, HOLD_MS, 5000) }),
   },
@@ -158,8 +219,9 @@ export async function runSequence(world: World, saleId: string, steps: readonly 
   await world.setClock(START_MS)
   await world.setPoison(false)
   const seen: unknown[] = [await ledger.createSale(definitionOf(saleId)), await ledger.createSale(definitionOf(saleId))]
+  await ledger.createSale(definitionOf(otherSale(saleId)))
   for (const one of steps) seen.push(await run.step(one), await ledger.sale(saleId))
-  seen.push(await everything(ledger, saleId))
+  seen.push(await everything(ledger, saleId), await run.leftToDo())
   return JSON.parse(JSON.stringify(seen).replaceAll(saleId, 'SALE')) as unknown[]
 }
 
@@ -205,6 +267,15 @@ class Run {
         return ledger.retryDeadLetters(sale, (await this.#era()) + step.eraOff)
       case 'poison':
         return this.#world.setPoison(step.on)
+      case 'beginState':
+      case 'followState':
+      case 'beginStock':
+      case 'followStock':
+      case 'told':
+      case 'beginTransfer':
+      case 'carryTransfer':
+      case 'dropTransfer':
+        return [await this.#act(step), await this.leftToDo()]
       case 'wait':
         this.#nowMs += step.ms
         return this.#world.setClock(this.#nowMs)
@@ -219,6 +290,49 @@ class Run {
     const { era, seq } = (await ledger.sale(this.#saleId))?.taken ?? { era: 0, seq: 0 }
     const after = { era, seq: seq + step.seqOff }
     return ledger.take(this.#saleId, { storeEra, after, upTo: { era, seq: after.seq + step.seqs }, orders })
+  }
+
+  async #act(step: ActStep): Promise<unknown> {
+    try {
+      return (await this.#actOnSale(step)) ?? 'done'
+    } catch (error) {
+      if (!isRefused(error)) throw error
+      return 'refused'
+    }
+  }
+
+  #actOnSale(step: ActStep): Promise<boolean | void> {
+    const { acts } = this.#world
+    const sale = this.#saleId
+    switch (step.kind) {
+      case 'beginState':
+      case 'followState':
+        return acts[step.kind](sale, step.state)
+      case 'beginStock':
+      case 'followStock':
+        return acts[step.kind](sale, step.fareId, step.stock)
+      case 'told':
+        return acts.told(sale, step.subject)
+      default:
+        return acts[step.kind](this.#transfer(step))
+    }
+  }
+
+  #transfer({ fromFare, isWithin, tickets, fromStock }: TransferStep): Transfer {
+    const toFare = isWithin === (fromFare === 'first') ? 'second' : 'first'
+    const toSale = isWithin ? this.#saleId : otherSale(this.#saleId)
+    return { fromSale: this.#saleId, fromFare, toSale, toFare, tickets, fromStock }
+  }
+
+  /** What the store is still to be told of both sales, what is under way, and what the other sale has. */
+  async leftToDo(): Promise<unknown> {
+    const { acts, ledger } = this.#world
+    const sales = [this.#saleId, otherSale(this.#saleId)]
+    return {
+      untold: await Promise.all(sales.map((sale) => untoldOf(acts, sale))),
+      transfers: (await acts.transfers()).filter(({ fromSale }) => sales.includes(fromSale)),
+      other: await ledger.sale(otherSale(this.#saleId)),
+    }
   }
 
   async #settleAll(limit: number): Promise<unknown> {
@@ -265,6 +379,16 @@ class Run {
   async #era(): Promise<number> {
     return (await this.#world.ledger.sale(this.#saleId))?.era ?? 0
   }
+}
+
+async function untoldOf(acts: Acts, saleId: string): Promise<unknown> {
+  const { state, fareIds } = await acts.untold(saleId)
+  return { state, fareIds: [...fareIds].toSorted() }
+}
+
+/** Where left-overs go. */
+function otherSale(saleId: string): string {
+  return `${saleId}to`
 }
 
 function orderId(saleId: string, number: number): string {

@@ -2,8 +2,10 @@
  * A ledger with a clock that is moved by hand and a switch that makes a row unacceptable, in memory or on a database.
  * On a database both are SQL objects put in by the test; the ledger itself is the one that is shipped.
  */
+import { ActLedger, type Acts } from '../act-ledger.ts'
 import type { Database } from '../database.ts'
 import type { Ledger } from '../ledger.ts'
+import { MemoryActs } from '../memory-acts.ts'
 import { MemoryLedger } from '../memory-ledger.ts'
 import { migrate } from '../migrate.ts'
 import { MIGRATIONS } from '../migrations/all.ts'
@@ -11,6 +13,8 @@ import { SqlLedger } from '../sql-ledger.ts'
 
 export interface World {
   readonly ledger: Ledger
+  /** Of operators, on the same sales. */
+  readonly acts: Acts
   setClock(nowMs: number): Promise<void>
   /** From now on rows of buyers whose name ends in `!` are refused, or no longer. */
   setPoison(on: boolean): Promise<void>
@@ -25,6 +29,7 @@ export function memoryWorld(): World {
   })
   return {
     ledger,
+    acts: new MemoryActs(ledger),
     async setClock(to) {
       nowMs = to
     },
@@ -55,6 +60,7 @@ export async function sqlWorld(database: Database): Promise<World> {
   for (const statement of statements) await database.query(statement)
   return {
     ledger: new SqlLedger(database),
+    acts: new ActLedger(database),
     async setClock(to) {
       await database.query('update test_world set now_ms = $1', [to])
     },
