@@ -6,13 +6,16 @@ import { MIGRATIONS } from './migrations/all.ts'
 import { openPglite } from './pglite.ts'
 import { openPostgres, type PostgresOptions } from './postgres.ts'
 import { SqlLedger } from './sql-ledger.ts'
+import { builtTemplate, templateKey } from './template.ts'
 
 const PGLITE = 'pglite://'
 const POSTGRES = /^postgres(ql)?:\/\//
 
 /** `pglite://DIR` with a path from the root or the working directory, or `postgres://…`. */
 export async function openDatabase(url: string, options: PostgresOptions = {}): Promise<Database> {
-  if (url.startsWith(PGLITE)) return openPglite(resolve(url.slice(PGLITE.length)))
+  if (url.startsWith(PGLITE)) {
+    return openPglite(resolve(url.slice(PGLITE.length)), { template: builtTemplate(templateKey(MIGRATIONS)) })
+  }
   if (POSTGRES.test(url)) return openPostgres(url, options)
   throw new Error('ledger.url: allowed are pglite://DIR and postgres://…')
 }

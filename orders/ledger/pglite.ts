@@ -15,6 +15,7 @@ import { type Database, DatabaseError, type Query, type SqlValue, type Transacti
 import { asDatabaseError, isSessionOver, sqlStateOf } from './sql-error.ts'
 import { sqlParameters } from './sql-parameters.ts'
 import { type Amend, SyncedFiles } from './synced-files.ts'
+import type { Template } from './template.ts'
 
 /** -F turns fsync off. Of the ways to sync the log only `fsync` reaches {@link SyncedFiles}. */
 const START_PARAMETERS = [...PGlite.defaultStartParams.filter((one) => one !== '-F'), '-c', 'wal_sync_method=fsync']
@@ -32,6 +33,8 @@ export interface PgliteOptions {
   readonly clock?: Clock
   /** See {@link SyncedFiles}. */
   readonly amend?: Amend
+  /** What a new database is copied from; made anew without it. */
+  readonly template?: Template
 }
 
 /** Rejects with `DirectoryInUse` while another process has it, else with `DatabaseError`. */
@@ -52,6 +55,7 @@ class Pglite implements Database {
   readonly #directory: string
   readonly #clock: Clock
   readonly #amend: PgliteOptions['amend']
+  readonly #template: Template
   readonly #claim: Claim
   /** Opened by the first call; null before, after it broke, and after close. */
   #instance: Promise<Instance> | null = null
@@ -62,6 +66,7 @@ class Pglite implements Database {
     this.#directory = directory
     this.#clock = options.clock ?? systemClock
     this.#amend = options.amend
+    this.#template = options.template ?? (async () => false)
     this.#claim = claim
   }
 
@@ -110,13 +115,19 @@ class Pglite implements Database {
     if (this.#isClosed) throw new DatabaseError('away', 'the ledger is closed')
     const isTooSoon = this.#clock.monotonicMs() - this.#brokeAtMs < REOPEN_PAUSE_MS
     if (this.#instance === null && isTooSoon) throw new DatabaseError('away', 'the ledger broke a moment ago')
-    const opening = (this.#instance ??= openInstance(join(this.#directory, 'data'), this.#amend))
+    const opening = (this.#instance ??= this.#open())
     try {
       return await use((await opening).pg)
     } catch (error) {
       if (isSpoiling(error)) this.#drop(opening)
       throw error
     }
+  }
+
+  async #open(): Promise<Instance> {
+    const data = join(this.#directory, 'data')
+    if (!existsSync(data)) await makeData(data, this.#template)
+    return openInstance(data, this.#amend)
   }
 
   /** Others may have seen the same instance break: only the first takes it away. */
@@ -132,7 +143,6 @@ class Pglite implements Database {
 }
 
 async function openInstance(data: string, amend: PgliteOptions['amend']): Promise<Instance> {
-  if (!existsSync(data)) await makeData(data)
   const files = new SyncedFiles(data, amend)
   try {
     return { pg: await PGlite.create({ fs: files, startParams: START_PARAMETERS }), files }
@@ -146,16 +156,23 @@ async function openInstance(data: string, amend: PgliteOptions['amend']): Promis
  * Making a database takes seconds, and one that was killed half way would look whole. So it is made aside, closed, and
  * moved into place.
  */
-async function makeData(data: string): Promise<void> {
+async function makeData(data: string, template: Template): Promise<void> {
   const draft = `${data}.draft`
-  await rm(draft, { recursive: true, force: true })
-  await mkdir(draft, { mode: 0o700 })
-  const pg = await PGlite.create({ fs: new SyncedFiles(draft), startParams: START_PARAMETERS })
-  await pg.close()
+  await emptied(draft)
+  if (!(await template(draft))) {
+    await emptied(draft)
+    const pg = await PGlite.create({ fs: new SyncedFiles(draft), startParams: START_PARAMETERS })
+    await pg.close()
+  }
   await rename(draft, data)
   const parent = await open(join(data, '..'), 'r')
   await parent.sync()
   await parent.close()
+}
+
+async function emptied(directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true })
+  await mkdir(directory, { mode: 0o700 })
 }
 
 function transactionOver(transaction: PgliteTransaction): Query {
