@@ -168,6 +168,22 @@ describe('the rules', () => {
   })
 })
 
+describe('a lowered stock', () => {
+  const change = { fareId: 'a', stock: 1, invokedMs: 50, completedMs: 60, isDone: true }
+  const rules = (more: Partial<Evidence>): string[] =>
+    violationsOf(ordinary({ wasAlarmed: true, stockChanges: [change], ...more })).map(({ rule }) => rule)
+
+  it('binds once it was done, also after losses before it', () => {
+    expect(rules({})).toContain('oversold')
+    expect(rules({ losses: [{ ...LOSS, atMs: 40 }] })).toContain('oversold')
+  })
+
+  it('does not where it was not done, or writes were lost since', () => {
+    expect(rules({ stockChanges: [{ ...change, isDone: false }] })).not.toContain('oversold')
+    expect(rules({ losses: [{ ...LOSS, atMs: 70 }] })).not.toContain('oversold')
+  })
+})
+
 describe('a hold that came back with an old history', () => {
   const orders = new Map([...ORDERS, ['o9', order('o9', 'b3')]])
   const taken = { ...LOSS, atMs: 150 }

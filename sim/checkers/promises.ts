@@ -142,11 +142,13 @@ function sweep(intervals: readonly Interval[]): { readonly atMs: number; readonl
   return steps.map(({ atMs, by }) => ({ atMs, tickets: (tickets += by) }))
 }
 
-function stockAtMost(evidence: Evidence, fareId: string, initial: number, atMs: number): number {
+/** A change that was done binds from then on, unless writes were lost since: it may be one of them. */
+function stockAtMost({ stockChanges, losses }: Evidence, fareId: string, initial: number, atMs: number): number {
   let most = initial
-  for (const change of evidence.stockChanges) {
+  for (const change of stockChanges) {
     if (change.fareId !== fareId || change.invokedMs > atMs) continue
-    const isCertain = change.isDone && change.completedMs <= atMs && evidence.lost.size === 0
+    const isKept = losses.every((loss) => loss.atMs < change.completedMs)
+    const isCertain = change.isDone && change.completedMs <= atMs && isKept
     most = isCertain ? change.stock : Math.max(most, change.stock)
   }
   return most
