@@ -95,7 +95,7 @@ describe('loadConfig', () => {
   it('tells every fault at once, with path, value and what is allowed', () => {
     const faults = faultsOf({
       file: write(
-        'batch: { maxItems: many }\nquota: { buffer: 0 }\nidentity: { mood: x }\nack: ledger\nidentity.mode: token\n',
+        'batch: { maxItems: many }\nquota: { buffer: 0 }\nidentity: { mood: x }\nack: paper\nidentity.mode: token\n',
       ),
       environment: { ...environment, FAREBOX_DEAD_AFTER_MS: '1.5', FAREBOX_BATCH_MAXITEMS: '4' },
       flags: { 'node.port': '70000', colour: 'red' },
@@ -118,7 +118,9 @@ describe('loadConfig', () => {
       value: 'many',
       message: 'allowed is a whole number from 1 to 1000',
     })
-    expect(faults.find(({ path }) => path === 'ack')?.message).toContain('not yet supported')
+    expect(faults.find(({ path }) => path === 'ack')?.message).toBe(
+      'allowed is "redis" or "replicated" or "ledger" or "none"',
+    )
   })
 
   it.each([

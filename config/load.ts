@@ -181,14 +181,10 @@ function fromText(path: OptionPath, text: string): unknown {
   return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
 }
 
-const LATER_ACKS = new Set<unknown>(['replicated', 'ledger'])
-
 function checkValue(path: OptionPath, value: unknown, faults: Fault[]): void {
   const { schema } = optionAt(path)
   if (Value.Check(schema, value)) return
-  const allowed = `allowed is ${allowedValues(schema)}`
-  const message = path === 'ack' && LATER_ACKS.has(value) ? `not yet supported; ${allowed}` : allowed
-  faults.push({ path, value: maskValue(path, value), message })
+  faults.push({ path, value: maskValue(path, value), message: `allowed is ${allowedValues(schema)}` })
 }
 
 /** Secrets that may lie in a file instead. */

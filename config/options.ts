@@ -66,11 +66,16 @@ export const OPTIONS = {
     group: 'cluster',
   },
   ack: {
-    schema: Type.Union([Type.Literal('redis'), Type.Literal('replicated'), Type.Literal('none')]),
+    schema: Type.Union([
+      Type.Literal('redis'),
+      Type.Literal('replicated'),
+      Type.Literal('ledger'),
+      Type.Literal('none'),
+    ]),
     default: 'redis',
     unit: null,
     description:
-      'What must be safe before a buyer hears yes: Redis with fsync on every write; replicas as well; or (measurements only) nothing.',
+      'What must be safe before a buyer hears yes: Redis with fsync on every write; replicas as well; the ledger, whatever Redis loses; or (measurements only) nothing.',
     group: 'cluster',
   },
   'redis.url': {

@@ -55,6 +55,8 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   bad_weight: 422,
   bad_sale_file: 422,
   ledger_away: 503,
+  ledger_busy: 503,
+  ledger_not_durable: 503,
   store_away: 503,
   no_orders: 503,
 }

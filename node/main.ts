@@ -1,6 +1,7 @@
 /** The node as a process: puts its parts together, starts them in order, and stops them in order. */
 import { bufferRule } from '../config/buffer-rule.ts'
 import type { LoadedConfig } from '../config/load.ts'
+import { ensureAdminTokens } from '../http/admin-token.ts'
 import { Identifier } from '../http/identity.ts'
 import { HttpServer, type ServerOptions } from '../http/server.ts'
 import { systemClock } from '../runtime/clock.ts'
@@ -10,9 +11,10 @@ import { Metrics } from '../runtime/metrics.ts'
 import { systemRandom } from '../runtime/random.ts'
 import type { StockPort } from '../stock/port.ts'
 import { connectRedisStock } from '../stock/redis/redis-stock.ts'
-import { replicaAcknowledger } from './acknowledger.ts'
+import { type Acknowledger, replicaAcknowledger } from './acknowledger.ts'
 import { drainOnDemand, drainToEnd } from './drain.ts'
 import { durabilityFaults } from './durability.ts'
+import { ledgerAcknowledger } from './ledger-acknowledger.ts'
 import { NodeMetrics } from './node-metrics.ts'
 import { adminRoutes } from './routes/admin.ts'
 import { LiveMetrics } from './live/live-metrics.ts'
@@ -34,8 +36,14 @@ const CLOSE_TIMEOUT_MS = 2000
 /** Most of the time that nginx needs to look away, so that few come back to this very node. */
 const LIVE_LEAVE_MS = 1500
 
-/** Runs a node until a signal ends it; resolves once its ports are open. Rejects with {@link NodeRefusal}. */
-export async function runNode(loaded: LoadedConfig): Promise<{ readonly url: string; readonly adminUrl: string }> {
+/**
+ * Runs a node until a signal ends it; resolves once its ports are open. Rejects with {@link NodeRefusal}. `directory` is
+ * the cluster's: it holds the admin token.
+ */
+export async function runNode(
+  loaded: LoadedConfig,
+  directory: string,
+): Promise<{ readonly url: string; readonly adminUrl: string }> {
   const { config } = loaded
   const { id, host, weight } = config.node
   if (id === null) throw new NodeRefusal('node.id is not set: give the node a name, for example --id n1')
@@ -60,7 +68,7 @@ export async function runNode(loaded: LoadedConfig): Promise<{ readonly url: str
     batchMaxInFlight: config.batch.maxInFlight,
     lineMaxItems: config.park.maxItems,
     buyDeadlineMs: config.buyDeadlineMs,
-    ...(config.ack === 'replicated' ? { acknowledger: replicaAcknowledger(stock.sales, config.redis.replicas) } : {}),
+    ...(await acknowledging(loaded, directory, stock, logger)),
     checkDurability: () => isDurable(stock, loaded, logger),
   }
   const node: SellingNode = new SellingNode({
@@ -113,6 +121,18 @@ export async function runNode(loaded: LoadedConfig): Promise<{ readonly url: str
   })
   logger.info({ url, adminUrl }, 'serving')
   return { url, adminUrl }
+}
+
+async function acknowledging(
+  { config }: LoadedConfig,
+  directory: string,
+  stock: StockPort,
+  log: Logger,
+): Promise<{ readonly acknowledger?: Acknowledger }> {
+  if (config.ack === 'replicated') return { acknowledger: replicaAcknowledger(stock.sales, config.redis.replicas) }
+  if (config.ack !== 'ledger') return {}
+  const { operator: token } = await ensureAdminTokens(directory)
+  return { acknowledger: ledgerAcknowledger({ fleet: stock.fleet, token, log }) }
 }
 
 function identifierOf({ config, publicKeyPems }: LoadedConfig): Identifier {

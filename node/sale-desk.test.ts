@@ -406,9 +406,9 @@ describe('trouble', () => {
 describe('what `ack` asks for beyond the reply', () => {
   type Kept = Awaited<ReturnType<Acknowledger['keeps']>>
 
-  function acknowledging(): { acknowledger: Acknowledger; say: (answer: Kept) => void } {
-    let answer: Kept = 'kept'
-    return { acknowledger: { keeps: () => Promise.resolve(answer) }, say: (kept) => (answer = kept) }
+  function acknowledging(): { acknowledger: Acknowledger; say: (outcome: Kept['outcome']) => void } {
+    let answer: Kept = { outcome: 'kept' }
+    return { acknowledger: { keeps: () => Promise.resolve(answer) }, say: (outcome) => (answer = { outcome }) }
   }
 
   it('comes before the buyer hears of the order; until then nobody new is taken in', async () => {
@@ -467,8 +467,8 @@ describe('what `ack` asks for beyond the reply', () => {
       })
       const draw = random.below(10)
       if (draw === 0) throw new StoreError('timeout', 'unknown', 'Command timed out')
-      if (draw === 1) return 'void'
-      return draw < 5 ? 'not_yet' : 'kept'
+      if (draw === 1) return { outcome: 'void' }
+      return { outcome: draw < 5 ? 'not_yet' : 'kept' }
     }
     const rushing = await start({
       seed,

@@ -14,7 +14,7 @@ import { assertStock, StockLawError } from '../runtime/assert.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { delay, systemTimers, type Timers } from '../runtime/timers.ts'
-import { type QuotaRules, type SaleDefinition } from '../stock/core/words.ts'
+import { type Order, type QuotaRules, type SaleDefinition } from '../stock/core/words.ts'
 import {
   type Caller,
   type ConfirmReply,
@@ -23,7 +23,7 @@ import {
   StoreError,
   type WinnersPage,
 } from '../stock/port.ts'
-import type { Acknowledger } from './acknowledger.ts'
+import type { Acknowledgement, Acknowledger } from './acknowledger.ts'
 import { type Barrier, HeldBack } from './held-back.ts'
 import type { DeskMetrics } from './node-metrics.ts'
 import { orderIds, type OrderIds } from '../stock/order-id.ts'
@@ -63,11 +63,22 @@ interface Judged {
   readonly barrier: Barrier | null
 }
 
+interface AckAsked {
+  readonly sinceMs: number
+}
+
+type KeptOrders = Extract<Acknowledgement, { readonly outcome: 'kept' }>['orders']
+
+/** One that the store answered with an order. */
+type Ordered = Judged & { readonly verdict: { readonly order: Order } }
+
 /** Time kept back from the buy deadline for getting the answer out. */
 const ANSWER_MARGIN_MS = 100
 type BuyersPage = Awaited<ReturnType<StockPort['sales']['scanBuyers']>>
 
 const REJOIN_DELAY_MS = 50
+/** An acknowledgement that takes longer is late. */
+const ACK_LATE_MS = 500
 /** Most wishes at a time that ask the store without a deduction. */
 const ASKING_MAX = 1000
 /** Most wishes that wait to be sent: with the store away they may be as many as the allowance, without end. */
@@ -107,7 +118,9 @@ export class SaleDesk {
   readonly #heldBack = new HeldBack()
   /** Judged, and waiting for what `ack` asks. */
   #unacknowledged = 0
-  /** The last answer about what `ack` asks was "not yet": nobody new is taken in until it changes. */
+  /** Batches whose acknowledgement is under way, the first asked first. */
+  readonly #acksAsked = new Set<AckAsked>()
+  /** What `ack` asks was answered "not yet", or not for a while: nobody new is taken in until it changes. */
   #isAckLate = false
   #isFlushScheduled = false
   #isHeartbeatInFlight = false
@@ -205,6 +218,11 @@ export class SaleDesk {
     const nowMs = this.#clock.monotonicMs()
     this.#heldBack.release(nowMs)
     this.#deadlines.expireDue(nowMs)
+    // The first of them was asked first. Whoever comes now would wait as long, and take a ticket away meanwhile.
+    for (const { sinceMs } of this.#acksAsked) {
+      if (nowMs - sinceMs > ACK_LATE_MS) this.#isAckLate = true
+      break
+    }
     if (this.#heldBack.size > 0) void this.heartbeat()
   }
 
@@ -388,7 +406,7 @@ export class SaleDesk {
     this.quota.hearConfirm(reply, sentMs, receivedMs)
     const { verdicts, nowMs } = reply
     const { acknowledger } = this.#settings
-    const judged: Judged[] = []
+    const judged: Ordered[] = []
     const barriers = barriersOf(reply, receivedMs)
     for (let i = 0; i < batch.length; i += 1) {
       const buy = batch[i]
@@ -405,7 +423,7 @@ export class SaleDesk {
       }
       if (verdict.order !== undefined) this.quota.winners.add(buy.buyer)
       const barrier = barriers.find(({ fareId, seq }) => fareId === buy.fareId && isAfter(verdict, seq)) ?? null
-      if (verdict.order !== undefined && acknowledger !== undefined) judged.push({ buy, verdict, barrier })
+      if (hasOrder(verdict) && acknowledger !== undefined) judged.push({ buy, verdict, barrier })
       else this.#tell({ buy, verdict, barrier }, nowMs)
     }
     if (acknowledger !== undefined && judged.length > 0) void this.#acknowledge(acknowledger, judged, reply)
@@ -413,30 +431,38 @@ export class SaleDesk {
   }
 
   /** Answers orders once they are as safe as `ack` promises; until then nobody can say what became of them. */
-  async #acknowledge(acknowledger: Acknowledger, judged: readonly Judged[], reply: ConfirmReply): Promise<void> {
+  async #acknowledge(acknowledger: Acknowledger, judged: readonly Ordered[], reply: ConfirmReply): Promise<void> {
     const { id } = this.definition
+    const orders = judged.map(({ verdict }) => verdict.order)
+    const asked: AckAsked = { sinceMs: this.#clock.monotonicMs() }
+    this.#acksAsked.add(asked)
     this.#unacknowledged += judged.length
     for (const { buy } of judged) buy.isUncertain = true
     try {
-      let kept = await acknowledger.keeps(id, reply.version)
-      while (kept === 'not_yet' && judged.some(({ buy }) => !buy.isAnswered) && this.#state !== 'stopped') {
+      let kept = await acknowledger.keeps(id, reply.version, orders)
+      while (kept.outcome === 'not_yet' && judged.some(({ buy }) => !buy.isAnswered) && this.#state !== 'stopped') {
         this.#isAckLate = true
         await delay(this.#timers, REJOIN_DELAY_MS)
-        kept = await acknowledger.keeps(id, reply.version)
+        kept = await acknowledger.keeps(id, reply.version, orders)
       }
-      if (kept === 'kept') this.#onKept(judged, reply.nowMs)
-      else if (kept === 'void') this.#judgeAnew(judged)
+      if (kept.outcome === 'kept') this.#onKept(judged, kept.orders, reply.nowMs)
+      else if (kept.outcome === 'void') this.#judgeAnew(judged)
     } catch (error) {
       this.#onTrouble('acknowledge', error)
       this.#judgeAnew(judged)
     } finally {
+      this.#acksAsked.delete(asked)
       this.#unacknowledged -= judged.length
     }
   }
 
-  #onKept(judged: readonly Judged[], nowMs: number): void {
+  /** An order that is not kept, though others are, stays unknown to its buyer. */
+  #onKept(judged: readonly Ordered[], orders: KeptOrders, nowMs: number): void {
     this.#isAckLate = false
-    for (const one of judged) this.#tell(one, nowMs)
+    for (const one of judged) {
+      const verdict = orders === undefined ? one.verdict : verdictAsKept(one.verdict, orders)
+      if (verdict !== null) this.#tell({ ...one, verdict }, nowMs)
+    }
   }
 
   /** Until then the buyer may hear no more than that the outcome is unknown. */
@@ -445,7 +471,7 @@ export class SaleDesk {
     this.#heldBack.tell(barrier, this.#clock.monotonicMs(), () => buy.answer({ by: 'store', verdict, nowMs }))
   }
 
-  #judgeAnew(judged: readonly Judged[]): void {
+  #judgeAnew(judged: readonly Ordered[]): void {
     this.#takeBack(
       judged.map(({ buy }) => buy),
       true,
@@ -458,7 +484,8 @@ export class SaleDesk {
     const { acknowledger } = this.#settings
     if (acknowledger === undefined || !this.#isAckLate || this.#unacknowledged > 0) return
     try {
-      if ((await acknowledger.keeps(this.definition.id, this.quota.seen)) === 'kept') this.#isAckLate = false
+      const { outcome } = await acknowledger.keeps(this.definition.id, this.quota.seen, [])
+      if (outcome === 'kept') this.#isAckLate = false
     } catch (error) {
       this.#onTrouble('acknowledge', error)
     }
@@ -597,6 +624,19 @@ export class SaleDesk {
 
 function barriersOf(reply: ConfirmReply, receivedMs: number): (Barrier & { readonly fareId: string })[] {
   return reply.unheard.map(({ fareId, seq, forMs }) => ({ fareId, seq, untilMs: receivedMs + forMs }))
+}
+
+function hasOrder(verdict: ConfirmVerdict): verdict is ConfirmVerdict & { readonly order: Order } {
+  return verdict.order !== undefined
+}
+
+/** What a buyer hears of an order as it is kept; null when it is not. One that was released meanwhile is no new order. */
+function verdictAsKept(verdict: Ordered['verdict'], orders: ReadonlyMap<string, Order>): Ordered['verdict'] | null {
+  const kept = orders.get(verdict.order.id)
+  if (kept === undefined) return null
+  const { state, reason, paidAtMs, releasedAtMs } = kept
+  const status = state === 'held' ? verdict.status : 'replayed'
+  return { ...verdict, status, order: { ...verdict.order, state, reason, paidAtMs, releasedAtMs } }
 }
 
 /** Is it an order that came into being after that change? */

@@ -16,7 +16,9 @@ import type { QuotaRules } from '../stock/core/words.ts'
 import type { StockPort } from '../stock/port.ts'
 import { connectRedisStock } from '../stock/redis/redis-stock.ts'
 import { answerAdmin } from './admin/admin-routes.ts'
+import { Keeping } from './keeping/keeping.ts'
 import { ActLedger } from './ledger/act-ledger.ts'
+import { ledgerFaults } from './ledger/durability.ts'
 import { openLedger } from './ledger/open-ledger.ts'
 import { MoneySide, type MoneySideParts } from './money-side.ts'
 import { OrderReader } from './order-reader.ts'
@@ -68,6 +70,7 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
   })
   await refuseToJoin(port, loaded, id, ledgerUrl)
   const { ledger, database } = await opened(ledgerUrl)
+  if (config.ack === 'ledger') await refuseUnfitLedger(database, ledgerUrl)
   const tokens = await ensureAdminTokens(directory)
 
   const metrics = new Metrics()
@@ -87,6 +90,8 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
     onRecovering: () => rounds.askAgain(),
   })
   const { fates } = pipeline
+  const faults = (): Promise<readonly string[]> => ledgerFaults(database)
+  const keeping = new Keeping({ ledger, faults, monotonicMs, metrics, log: logger })
   const identifier = identifierOf(loaded)
   let ownUrl = ''
   const money = moneySide({
@@ -130,7 +135,7 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
     token: tokens.operator,
     viewerToken: tokens.viewer,
     answer: (request) =>
-      answerAdmin({ ledger, reader, fates, money, acts, recovery, rounds, nowMs: shownNowMs }, request),
+      answerAdmin({ ledger, reader, fates, money, acts, recovery, rounds, keeping, nowMs: shownNowMs }, request),
     isReady: () => lifeCycle.state === 'running' && presence?.isAnnounced === true,
     metrics: () => metrics.scrape(),
     log: logger,
@@ -165,6 +170,15 @@ async function opened(url: string): Promise<Opened> {
     const why = error instanceof Error ? error.message : String(error)
     throw new OrdersRefusal(`the ledger at ${shownUrl(url)} cannot be opened: ${why}`, { cause: error })
   }
+}
+
+async function refuseUnfitLedger(database: Opened['database'], url: string): Promise<void> {
+  const faults = await ledgerFaults(database)
+  if (faults.length === 0) return
+  await database.close()
+  throw new OrdersRefusal(
+    `the ledger at ${shownUrl(url)} does not keep what ack: ledger promises: ${faults.join('; ')}`,
+  )
 }
 
 function moneySide(parts: MoneySideParts): MoneySide {

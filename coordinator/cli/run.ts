@@ -52,7 +52,7 @@ async function startNode(dir: string, options: RunOptions): Promise<CommandResul
   const { id, port, adminPort, weight } = options
   const flags = { 'node.id': id, 'node.port': port, 'node.adminPort': adminPort, 'node.weight': weight }
   const loaded = loadDirConfig(dir, flags)
-  const running = await runNode(loaded).catch((error: unknown) => {
+  const running = await runNode(loaded, dir).catch((error: unknown) => {
     throw error instanceof NodeRefusal ? new CliError(EXIT.usage, 'node_refused', error.message) : error
   })
   return { json: { id, url: running.url, adminUrl: running.adminUrl }, text: `node ${id}: ${running.url}` }

@@ -7,6 +7,7 @@ import { parseSaleFile } from '../../config/sale-file.ts'
 import type { AdminAnswer, AdminRequest } from '../../http/admin-server.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
 import { DatabaseError } from '../ledger/database.ts'
+import type { Keeping } from '../keeping/keeping.ts'
 import type { Ledger, LedgerOrder } from '../ledger/ledger.ts'
 import type { OrderReader } from '../order-reader.ts'
 import type { MoneyProblem } from '../payment/agreement.ts'
@@ -37,6 +38,7 @@ export interface AdminParts {
   readonly acts: SaleActs
   readonly recovery: Recovery
   readonly rounds: SaleRounds
+  readonly keeping: Pick<Keeping, 'keep'>
   readonly nowMs: () => number
 }
 
@@ -88,6 +90,7 @@ async function create({ acts, rounds }: AdminParts, text: string): Promise<Admin
 async function changeSale(parts: AdminParts, saleId: string, verb: string, request: AdminRequest): Promise<unknown> {
   const { acts, rounds } = parts
   if (verb === 'open' || verb === 'pause' || verb === 'close') return acts.change(saleId, verb)
+  if (verb === 'keep') return parts.keeping.keep(saleId, bodyOf(request))
   if (verb === 'stock') {
     const { fareId, stock } = bodyOf(request)
     if (typeof fareId !== 'string' || typeof stock !== 'number') throw badRequest('fareId and stock are expected')

@@ -88,6 +88,17 @@ export type TakeResult =
   | { readonly outcome: 'moved'; readonly taken: Version }
   | { readonly outcome: 'no_such_sale' }
 
+export type EnsureResult =
+  | {
+      readonly outcome: 'ensured'
+      /** The rows of these orders as they are now; those put aside have none. */
+      readonly orders: readonly LedgerOrder[]
+      readonly conflicts: readonly string[]
+      readonly setAside: readonly string[]
+    }
+  | { readonly outcome: 'fenced'; readonly era: number }
+  | { readonly outcome: 'no_such_sale' }
+
 export type Fate = { readonly state: 'paid' } | { readonly state: 'released'; readonly reason: ReleaseReason }
 
 export interface Decision {
@@ -157,15 +168,7 @@ export interface Ledger {
    */
   take(saleId: string, batch: EventBatch): Promise<TakeResult>
   /** The same for orders read singly, for an act on an order whose event has not been taken yet; no cursor moves. */
-  ensure(
-    saleId: string,
-    storeEra: number,
-    orders: readonly Order[],
-  ): Promise<
-    | { readonly outcome: 'ensured'; readonly conflicts: readonly string[]; readonly setAside: readonly string[] }
-    | { readonly outcome: 'fenced'; readonly era: number }
-    | { readonly outcome: 'no_such_sale' }
-  >
+  ensure(saleId: string, storeEra: number, orders: readonly Order[]): Promise<EnsureResult>
   /** Tries the orders set aside again, each alone; after five tries in all one is dead. Nothing while fenced. */
   retryDeadLetters(
     saleId: string,

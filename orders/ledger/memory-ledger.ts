@@ -136,8 +136,10 @@ export class MemoryLedger implements Ledger {
     const sale = this.#sales.get(saleId)
     if (sale === undefined) return { outcome: 'no_such_sale' }
     if (sale.era !== storeEra) return { outcome: 'fenced', era: sale.era }
-    const { conflicts, setAside } = this.#insert(sale, planIntake(sale.definition, orders))
-    return { outcome: 'ensured', conflicts, setAside }
+    const intake = planIntake(sale.definition, orders)
+    const { conflicts, setAside: aside } = this.#insert(sale, intake)
+    const rows = intake.orders.flatMap(({ id }) => sale.orders.get(id)?.order ?? [])
+    return { outcome: 'ensured', orders: rows, conflicts, setAside: aside }
   }
 
   async retryDeadLetters(saleId: string, storeEra: number): ReturnType<Ledger['retryDeadLetters']> {

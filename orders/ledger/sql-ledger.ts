@@ -14,6 +14,7 @@ import type {
   DeadLetter,
   Decision,
   DecisionResult,
+  EnsureResult,
   EventBatch,
   FeedItem,
   Ledger,
@@ -34,10 +35,10 @@ import {
 import { readSales } from './sale-table.ts'
 import { isRefused } from './sql-error.ts'
 
-type EnsureResult = Awaited<ReturnType<Ledger['ensure']>>
-
 interface Taken {
   readonly inserted: number
+  /** The rows of the batch as they are now. */
+  readonly orders: readonly LedgerOrder[]
   readonly conflicts: readonly string[]
   readonly setAside: readonly string[]
 }
@@ -124,7 +125,8 @@ export class SqlLedger implements Ledger {
     return this.#insert(async (transaction, insert): Promise<TakeResult> => {
       const position = await advance(transaction, saleId, batch, intake.orders.length)
       if (position === null) return whyNotTaken(transaction, saleId, batch)
-      return { outcome: 'taken', ...(await insert(transaction, saleId, intake, position)) }
+      const { inserted, conflicts, setAside: aside } = await insert(transaction, saleId, intake, position)
+      return { outcome: 'taken', inserted, conflicts, setAside: aside }
     })
   }
 
@@ -135,8 +137,8 @@ export class SqlLedger implements Ledger {
     return this.#insert(async (transaction, insert): Promise<EnsureResult> => {
       const position = await givePositions(transaction, saleId, storeEra, intake.orders.length)
       if (position === null) return { outcome: 'fenced', era: await eraOf(transaction, saleId) }
-      const { conflicts, setAside } = await insert(transaction, saleId, intake, position)
-      return { outcome: 'ensured', conflicts, setAside }
+      const { orders: rows, conflicts, setAside: aside } = await insert(transaction, saleId, intake, position)
+      return { outcome: 'ensured', orders: rows, conflicts, setAside: aside }
     })
   }
 
@@ -358,9 +360,15 @@ async function insertWhole(transaction: Transaction, saleId: string, intake: Int
   const placed = placedAfter(position, intake.orders)
   const inserted = await insertOrders(transaction, saleId, placed)
   const rest = placed.filter(({ order }) => !inserted.has(order.id))
-  if (rest.length > 0) await reconcile(transaction, intake, rest)
+  const known = rest.length > 0 ? await reconcile(transaction, intake, rest) : new Map<string, LedgerOrder>()
   await setAside(transaction, saleId, intake.faults)
-  return { inserted: inserted.size, conflicts: [], setAside: intake.faults.map(({ record }) => record.id) }
+  const news = ordersOf(placed).filter(({ id }) => inserted.has(id))
+  return {
+    inserted: inserted.size,
+    orders: [...news, ...known.values()],
+    conflicts: [],
+    setAside: intake.faults.map(({ record }) => record.id),
+  }
 }
 
 /** First fits the new ones under the stock; if the rest is refused even so, inserts one by one. */
@@ -385,6 +393,7 @@ async function insertCarefully(
   await setAside(transaction, saleId, faults, former)
   return {
     inserted: orders.length,
+    orders: [...orders, ...known.values()],
     conflicts: orders.filter(isConflict).map(({ id }) => id),
     setAside: faults.map(({ record }) => record.id),
   }
@@ -437,12 +446,12 @@ async function attempt<T>(
   }
 }
 
-/** Brings the orders that are there already up to what their records say; returns the ids of all that are there. */
+/** Brings the orders that are there already up to what their records say; returns all that are there, as they are then. */
 async function reconcile(
   transaction: Transaction,
   intake: Intake,
   placed: readonly PlacedOrder[],
-): Promise<ReadonlySet<string>> {
+): Promise<ReadonlyMap<string, LedgerOrder>> {
   const positions = new Map(placed.map(({ order, position }) => [order.id, position]))
   const known = await selectById(transaction, [...positions.keys()])
   const after = reconciledAll(ordersOf(known), intake.records)
@@ -454,7 +463,7 @@ async function reconcile(
     return [{ order, before: was.order.state, position: (isMoved ? positions.get(order.id) : null) ?? was.position }]
   })
   await updateOrders(transaction, changes)
-  return new Set(before.keys())
+  return new Map([...known.map(({ order }) => order), ...after].map((order) => [order.id, order]))
 }
 
 interface Books {

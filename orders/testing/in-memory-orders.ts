@@ -7,6 +7,7 @@ import { SILENT } from '../../runtime/log.ts'
 import type { QuotaRules } from '../../stock/core/words.ts'
 import type { StockPort } from '../../stock/port.ts'
 import { answerAdmin, type MoneyActs } from '../admin/admin-routes.ts'
+import { Keeping } from '../keeping/keeping.ts'
 import { MemoryActs } from '../ledger/memory-acts.ts'
 import { MemoryLedger } from '../ledger/memory-ledger.ts'
 import { OrderReader } from '../order-reader.ts'
@@ -60,6 +61,7 @@ export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
     log: createLogger({ level: 'silent', bindings: {} }),
     onRecovering: () => rounds.askAgain(),
   })
+  const keeping = new Keeping({ ledger, faults: noFaults, monotonicMs: nowMs, metrics: new Metrics(), log: SILENT })
   return {
     ledger,
     actLedger,
@@ -68,12 +70,19 @@ export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
     recovery,
     rounds,
     answer: (request) =>
-      answerAdmin({ ledger, reader, fates, money: withoutMoney(fates), acts, recovery, rounds, nowMs }, request),
+      answerAdmin(
+        { ledger, reader, fates, money: withoutMoney(fates), acts, recovery, rounds, keeping, nowMs },
+        request,
+      ),
     async round() {
       await rounds.round()
       await rounds.settled()
     },
   }
+}
+
+function noFaults(): Promise<readonly string[]> {
+  return Promise.resolve([])
 }
 
 /** There are no payments in memory: a refund is the order's alone. */

@@ -11,7 +11,7 @@ import {
   type Version,
 } from '../../../stock/core/words.ts'
 import type { Acts, Subject, Transfer } from '../act-ledger.ts'
-import type { Decision, Fate, Ledger } from '../ledger.ts'
+import type { Decision, EnsureResult, Fate, Ledger } from '../ledger.ts'
 import { isRefused } from '../sql-error.ts'
 import type { World } from './worlds.ts'
 
@@ -286,7 +286,7 @@ class Run {
     const { ledger } = this.#world
     const storeEra = (await this.#era()) + step.eraOff
     const orders = step.orders.map((choice) => this.#record(choice))
-    if (step.kind === 'ensure') return ledger.ensure(this.#saleId, storeEra, orders)
+    if (step.kind === 'ensure') return inOrder(await ledger.ensure(this.#saleId, storeEra, orders))
     const { era, seq } = (await ledger.sale(this.#saleId))?.taken ?? { era: 0, seq: 0 }
     const after = { era, seq: seq + step.seqOff }
     return ledger.take(this.#saleId, { storeEra, after, upTo: { era, seq: after.seq + step.seqs }, orders })
@@ -389,6 +389,12 @@ async function untoldOf(acts: Acts, saleId: string): Promise<unknown> {
 /** Where left-overs go. */
 function otherSale(saleId: string): string {
   return `${saleId}to`
+}
+
+/** Rows come in no order. */
+function inOrder(result: EnsureResult): EnsureResult {
+  if (result.outcome !== 'ensured') return result
+  return { ...result, orders: result.orders.toSorted((a, b) => (a.id < b.id ? -1 : 1)) }
 }
 
 function orderId(saleId: string, number: number): string {
