@@ -124,6 +124,8 @@ export interface RushOptions {
   readonly target: (wish: Wish, attempt: number) => string
   /** Buyers come one after the other, this far apart, and not all at once. */
   readonly arrivalMs?: number
+  /** Told of each order, when its buyer hears of it. */
+  readonly onOrder?: (attempt: Attempt, wish: Wish) => void
   /** A buyer gives up after this many attempts, which the checkers report. */
   readonly attemptsMax?: number
 }
@@ -173,14 +175,17 @@ export class Rush {
   }
 
   async #buy(wish: Wish): Promise<Purchase> {
-    const { target, attemptsMax = 100 } = this.#options
+    const { target, attemptsMax = 100, onOrder } = this.#options
     const attempts: Attempt[] = []
     for (let index = 0; index < attemptsMax; index += 1) {
       const attempt = await buyOnce(wish, target(wish, index), this.#agent)
       attempts.push(attempt)
       this.attempts += 1
-      if (attempt.orderId !== null) this.sold += wish.quantity
-      else if (isFinal(attempt)) this.refused += 1
+      if (attempt.orderId !== null) {
+        this.sold += wish.quantity
+        onOrder?.(attempt, wish)
+      }
+      if (attempt.orderId === null && isFinal(attempt)) this.refused += 1
       if (isFinal(attempt)) break
       await pause(REPEAT_MS)
     }

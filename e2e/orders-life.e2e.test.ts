@@ -1,14 +1,20 @@
 /** What becomes of an order: read at once, cancelled, lapsed; and the process that sees to it killed and held. */
+import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { buyOnce, jsonOf, request, Rush } from './client.ts'
-import { Cluster, saleText, untilGone } from './cluster.ts'
-import { forEach, HEALTHY, judge, say, wishOf, type Buyer } from './rush.ts'
+import { ordersOf } from './checkers.ts'
+import { buyOnce, jsonOf, request, Rush, type Purchase, type Wish } from './client.ts'
+import { Cluster, isRunning, saleText, untilGone } from './cluster.ts'
+import { HEALTHY, judge, say, wishOf, type Buyer } from './rush.ts'
+import { ORDERS, saleKey, withStore } from './store.ts'
 import { until } from './wait.ts'
 
+const STOCK = 10_000
+/** Buyers between two deaths of the orders process. */
+const PER_KILL = 1700
 let cluster: Cluster
 beforeAll(async () => {
   // 'up --restart' brings the orders process back each time that it is killed.
-  cluster = await Cluster.up({ nodes: 2, sale: saleText({ seat: 1500 }), restart: true })
+  cluster = await Cluster.up({ nodes: 2, sale: saleText({ seat: STOCK }), restart: true })
   const pair = cluster.space.file('pair.yaml', saleText({ two: 2 }, { id: 'pair' }))
   await cluster.read('sale', 'create', pair)
   await cluster.read('sale', 'open', 'pair')
@@ -69,37 +75,151 @@ describe('an order', () => {
   })
 })
 
-describe('the orders process', () => {
-  it('killed again and again in a rush: every order is once in the ledger, and readable all the time', async () => {
-    const buyers = await cluster.tokens(1800)
-    const rush = new Rush(
-      buyers.map((one) => wishOf(one)),
-      { target: () => cluster.view.url },
-    )
-    const running = rush.run()
-    let kills = 0
-    while (!rush.isOver || kills < 3) {
-      const pid = cluster.pids().get('o1') ?? 0
-      process.kill(pid, 'SIGKILL')
-      await untilGone([pid])
-      kills += 1
-      await until('another one', () => cluster.pids().get('o1') !== pid)
-      await until(
-        'it to be ready',
-        async () => (await request(`${cluster.view.orders[0]?.adminUrl}/readyz`)).status === 200,
-        60_000,
-      )
+/** Orders that the store has made so far. */
+function made(): Promise<number> {
+  return withStore(cluster.view.redis.url, (redis) => redis.hlen(ORDERS))
+}
+
+/**
+ * Held first, wherever it is: what the store makes from then on is surely not in the ledger, nor will this process
+ * bring it there. Returns how many orders that were when it was killed.
+ */
+async function killWhileBehind(pid: number): Promise<number> {
+  process.kill(pid, 'SIGSTOP')
+  const before = await made()
+  const behind = await until('orders that the ledger has not', async () => {
+    const count = (await made()) - before
+    return count >= 50 ? count : null
+  })
+  process.kill(pid, 'SIGKILL')
+  await untilGone([pid])
+  return behind
+}
+
+function untilAnother(killed: number): Promise<number> {
+  return until('another orders process', () => {
+    const pid = cluster.pids().get('o1') ?? 0
+    return pid !== killed && isRunning(pid) ? pid : null
+  })
+}
+
+async function isReady(): Promise<boolean> {
+  return (await request(`${cluster.view.orders[0]?.adminUrl}/readyz`)).status === 200
+}
+
+describe('counters changed by hand so that more is sold than there is', () => {
+  const TICKETS = 5
+  const EXTRA = 3
+
+  /** Buyers who all hear 201, in a sale of which the store was made to believe that it has more. */
+  async function oversold(saleId: string, change: (redis: Redis, key: string) => Promise<unknown>): Promise<Won[]> {
+    const file = cluster.space.file(`${saleId}.yaml`, saleText({ seat: TICKETS }, { id: saleId }))
+    await cluster.read('sale', 'create', file)
+    await cluster.read('sale', 'open', saleId)
+    const buyers = await cluster.tokens(TICKETS + EXTRA, `${saleId}-`)
+    // Nobody may mend it, or tell the ledger, before all have bought.
+    const orders = cluster.pids().get('o1') ?? 0
+    process.kill(orders, 'SIGSTOP')
+    try {
+      const won: Won[] = []
+      for (const [index, one] of buyers.entries()) {
+        // Before the last one is sold: a node that heard of a zero keeps to it until the store says that it changed.
+        if (index === TICKETS - 1) await withStore(cluster.view.redis.url, (redis) => change(redis, saleKey(saleId)))
+        const wish = wishOf(one, { saleId })
+        const attempt = await until('a ticket', async () => {
+          const next = await buyOnce(wish, cluster.view.url)
+          return next.status === 201 ? next : null
+        })
+        won.push({ ...one, wish, orderId: attempt.orderId ?? '' })
+      }
+      return won
+    } finally {
+      process.kill(orders, 'SIGCONT')
     }
-    const history = await running
-    say(`killed ${kills} times`)
-    await forEach(history.slice(0, 200), async ({ token, attempts }) => {
-      const id = attempts.at(-1)?.orderId ?? null
-      if (id === null) return
-      expect((await ask(`/api/orders/${id}`, { buyer: '', token: token ?? '' })).status).toBe(200)
+  }
+
+  interface Won extends Buyer {
+    readonly wish: Wish
+    readonly orderId: string
+  }
+
+  /** The stock can be paid for and not one ticket more; the others are told so, whatever they ask. */
+  async function expectOnlyTheStock(saleId: string, won: readonly Won[]): Promise<void> {
+    const started: number[] = []
+    for (const one of won) started.push((await ask(`/api/orders/${one.orderId}/payment`, one, 'POST')).status)
+    expect(started.toSorted((a, b) => a - b)).toEqual([...Array(TICKETS).fill(200), ...Array(EXTRA).fill(409)])
+    const refused = won.filter((_one, index) => started[index] === 409)
+    for (const one of refused) {
+      const inConflict = { id: one.orderId, state: 'released', reason: 'conflict' }
+      expect(jsonOf(await ask(`/api/orders/${one.orderId}`, one))).toMatchObject(inConflict)
+      await until('the store to know', async () => {
+        const again = await request(`${cluster.view.url}/api/sales/${saleId}/fares/seat/orders`, {
+          method: 'POST',
+          headers: { Authorization: `Bearer ${one.token}`, 'Idempotency-Key': one.wish.key },
+        })
+        expect([again.status, jsonOf(again)['id']]).toEqual([200, one.orderId])
+        return jsonOf(again)['state'] === 'released'
+      })
+      expect(jsonOf(await ask(`/api/orders/${one.orderId}/tickets`, one))['code']).toBe('not_paid')
+    }
+    const { items } = await cluster.read<{ items: { state: string; reason: string | null }[] }>(
+      'sale',
+      'export',
+      saleId,
+    )
+    expect(items.map(({ state, reason }) => `${state} ${reason}`).toSorted()).toEqual([
+      ...Array<string>(TICKETS).fill('held null'),
+      ...Array<string>(EXTRA).fill('released conflict'),
+    ])
+  }
+
+  it('its stock raised: the ledger issues the stock, and gives the store its own number back', async () => {
+    const won = await oversold('raised', (redis, key) =>
+      redis.multi().hincrby(key, 'stock:seat', EXTRA).hincrby(key, 'remaining:seat', EXTRA).exec(),
+    )
+    await expectOnlyTheStock('raised', won)
+    await until('the counters to be whole', async () => {
+      const { ok, fares } = await cluster.audit('raised')
+      return ok && fares[0]?.stock === TICKETS
     })
-    expect(await judge(cluster, history, { stock: { seat: 1500 }, limit: 2, answers: HEALTHY })).toEqual([])
+  })
+
+  it('its holds forgotten: the ledger issues the stock, and the audit names the rest', async () => {
+    const won = await oversold('forgotten', (redis, key) =>
+      redis.multi().hincrby(key, 'held:seat', -EXTRA).hincrby(key, 'remaining:seat', EXTRA).exec(),
+    )
+    await expectOnlyTheStock('forgotten', won)
+    const { ok, problems } = await cluster.audit('forgotten')
+    expect(ok).toBe(false)
+    expect(problems.map(({ witness }) => witness)).toContain(
+      `fare seat: counter held is ${TICKETS - EXTRA}, the order records sum to ${TICKETS}`,
+    )
+  })
+})
+
+describe('the orders process', () => {
+  it('killed in a loop while 10,000 orders are bought: each of them is once in the ledger', async () => {
+    const wishes = (await cluster.tokens(STOCK + 200)).map((one) => wishOf(one))
+    const history: Purchase[] = []
+    const behind: number[] = []
+    let killed = 0
+    for (let first = 0; first < wishes.length; first += PER_KILL) {
+      const pid = await untilAnother(killed)
+      // Every other one dies while it starts, with the orders of the time without one still to be taken.
+      if (behind.length % 2 === 0) await until('it to be ready', isReady, 60_000)
+      const rush = new Rush(wishes.slice(first, first + PER_KILL), { target: () => cluster.view.url })
+      const [part, count] = await Promise.all([rush.run(), killWhileBehind(pid)])
+      history.push(...part)
+      behind.push(count)
+      killed = pid
+    }
+    say(`killed ${behind.length} times, behind by at least ${behind.join(', ')} orders`)
+    await until('the last one to be ready', isReady, 60_000)
+    expect(await judge(cluster, history, { stock: { seat: STOCK }, limit: 2, answers: HEALTHY })).toEqual([])
+    const { items } = await cluster.read<{ items: { id: string; state: string }[] }>('sale', 'export', 'rush')
+    expect(items.map(({ id }) => id).toSorted()).toEqual([...ordersOf(history).keys()].toSorted())
+    expect(new Set(items.map(({ state }) => state))).toEqual(new Set(['held']))
     const { fares } = await cluster.audit()
-    const seat = fares.find(({ id }) => id === 'seat')
-    expect(seat).toMatchObject({ ledgerHeld: 1500, ledgerPending: 0, held: 1500 })
+    expect(fares[0]).toMatchObject({ held: STOCK, ledgerHeld: STOCK, ledgerPending: 0 })
   })
 })

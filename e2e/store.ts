@@ -6,6 +6,11 @@ export const SALE = `${PREFIX}sale`
 export const ORDERS = `${PREFIX}orders`
 export const BUYERS = `${PREFIX}buyers`
 
+/** Of any sale: its counters. */
+export function saleKey(saleId: string): string {
+  return `farebox:{sale-${saleId}}:sale`
+}
+
 /** Connects, works, disconnects. */
 export async function withStore<T>(url: string, work: (redis: Redis) => Promise<T>): Promise<T> {
   const redis = new Redis(url, { maxRetriesPerRequest: 0, retryStrategy: () => null, lazyConnect: true })

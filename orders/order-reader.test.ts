@@ -83,6 +83,29 @@ describe('one order', () => {
     expect(await reader({ order: away }).find('a')).toMatchObject({ id: 'a' })
     expect(await reader({ order: () => new Promise(() => {}) }).find('a')).toMatchObject({ id: 'a' })
   })
+
+  it('keeps one reader at a time waiting for a ledger that hangs, until it answers', async () => {
+    const order = await buy('a')
+    await ledger.ensure('demo', 1, [order])
+    await ledger.decide([{ orderId: 'a', fate: { state: 'paid' } }], nowMs)
+    let isHanging = true
+    let asked = 0
+    const patient = reader({
+      order: (id) => {
+        asked += 1
+        return isHanging ? new Promise(() => {}) : ledger.order(id)
+      },
+    })
+    await patient.find('a')
+    asked = 0
+    const found = await Promise.all(Array.from({ length: 20 }, () => patient.find('a')))
+    expect([asked, new Set(found.map((one) => one?.state))]).toEqual([1, new Set(['held'])])
+    isHanging = false
+    expect((await patient.find('a'))?.state).toBe('paid')
+    expect(
+      new Set((await Promise.all(Array.from({ length: 20 }, () => patient.find('a')))).map((one) => one?.state)),
+    ).toEqual(new Set(['paid']))
+  })
 })
 
 describe('a buyer’s orders', () => {

@@ -24,6 +24,9 @@ export type ReadOrder = Omit<LedgerOrder, 'isSettled'>
 
 export class OrderReader {
   readonly #parts: OrderReaderParts
+  /** The ledger's last answer did not come, or not in time. */
+  #isLedgerSilent = false
+  #isTrying = false
 
   constructor(parts: OrderReaderParts) {
     this.#parts = parts
@@ -79,12 +82,24 @@ export class OrderReader {
     return perSale.flat()
   }
 
+  /**
+   * While the ledger is silent one reader at a time finds out whether it still is; nobody else waits, for many do not
+   * get to know more than one.
+   */
   async #fromLedger<T>(ask: (ledger: Ledger) => Promise<T>, otherwise: T): Promise<T> {
+    const isTrial = this.#isLedgerSilent
+    if (isTrial && this.#isTrying) return otherwise
+    if (isTrial) this.#isTrying = true
     try {
-      return await within(ask(this.#parts.ledger), LEDGER_WITHIN_MS)
+      const answer = await within(ask(this.#parts.ledger), LEDGER_WITHIN_MS)
+      this.#isLedgerSilent = false
+      return answer
     } catch (error) {
-      this.#parts.log.warn({ err: error }, 'the ledger cannot be read: the store is asked')
+      if (!this.#isLedgerSilent) this.#parts.log.warn({ err: error }, 'the ledger cannot be read: the store is asked')
+      this.#isLedgerSilent = true
       return otherwise
+    } finally {
+      if (isTrial) this.#isTrying = false
     }
   }
 }

@@ -1,8 +1,8 @@
 /** A PostgreSQL server of a test's own: own directory, a unix socket in it and no port, ended by its pid. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { chown, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { existsSync, readFileSync } from 'node:fs'
+import { chown, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -12,6 +12,10 @@ export interface TestPostgres {
   /** Of an empty database that belongs to the caller alone. */
   database(): Promise<string>
   readonly process: () => ChildProcess
+  /** The server and its sessions stand still where they are: connections stay, and answer nothing. */
+  freeze(): Promise<void>
+  /** The server and its sessions die with -9, frozen or not. Resolves when all are gone. */
+  kill(): Promise<void>
   /** Starts it again on the same data, after it was killed. */
   restart(): Promise<void>
   stop(): Promise<void>
@@ -51,6 +55,17 @@ export async function startTestPostgres(settings: readonly string[] = []): Promi
       await admin.close()
       return url(name)
     },
+    async freeze() {
+      // The server first: then no session is added.
+      for (const pid of [server.pid ?? 0, ...(await sessionsOf(server))]) process.kill(pid, 'SIGSTOP')
+    },
+    async kill() {
+      const sessions = await sessionsOf(server)
+      for (const pid of [server.pid ?? 0, ...sessions]) process.kill(pid, 'SIGKILL')
+      await ended(server)
+      // A new server refuses to start beside sessions of the old one.
+      while (sessions.some(isRunning)) await new Promise((resolve) => setTimeout(resolve, 10))
+    },
     async restart() {
       await ended(server)
       server = await start()
@@ -61,6 +76,25 @@ export async function startTestPostgres(settings: readonly string[] = []): Promi
       await ended(server)
       await rm(directory, { recursive: true, force: true })
     },
+  }
+}
+
+/** Every process that the server started. */
+async function sessionsOf({ pid = 0 }: ChildProcess): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return text
+    .split(' ')
+    .map(Number)
+    .filter((child) => child > 0)
+}
+
+/** Not gone, and not merely waiting to be reaped. */
+function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat[stat.lastIndexOf(')') + 2] !== 'Z'
+  } catch {
+    return false
   }
 }
 
