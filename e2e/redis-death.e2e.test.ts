@@ -36,6 +36,14 @@ it('the sale goes on by itself, exact, and no acknowledged order is lost', async
   expect(soldPercent).toBeGreaterThanOrEqual(10)
   expect(soldPercent).toBeLessThanOrEqual(90)
   await untilGone([pid])
+  // Whoever looks now is told what is wrong and what to do; whoever wants something is told why not.
+  const seen = await cluster.farebox('status')
+  expect([seen.code, seen.json]).toMatchObject([1, { ok: false, redis: { answers: false } }])
+  const told = JSON.stringify(seen.json)
+  expect(told).toContain('process redis does not run')
+  expect(told).toContain(`redis-server ${cluster.view.redis.config}`)
+  const refused = await cluster.farebox('nodes')
+  expect([refused.code, refused.json]).toMatchObject([3, { error: { code: 'store_away' } }])
   const soldBefore = rush.sold
   cluster.startRedis()
   await until('the sale to go on', () => rush.sold > soldBefore + 100, 30_000)

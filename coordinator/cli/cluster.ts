@@ -15,7 +15,7 @@ import { nodeAsker } from '../../http/node-report.ts'
 import { ordersDoor } from '../operations/orders-door.ts'
 import { realWorld, type World } from '../operations/world.ts'
 import { readCluster } from '../supervise/cluster-file.ts'
-import { CliError, EXIT, type CommonOptions } from './frame.ts'
+import { CliError, EXIT, refusal, type CommonOptions } from './frame.ts'
 import { connectStock } from './stock.ts'
 
 export interface AdminCall {
@@ -192,9 +192,7 @@ function caller(): string {
 function errorOf({ ok, body }: Answer): CliError | null {
   if (ok) return null
   const { error } = body as { error?: { code?: string; message?: string; details?: unknown } }
-  const code = error?.code ?? 'internal'
-  const exit = code === 'bad_sale_file' ? EXIT.usage : EXIT.refused
-  return new CliError(exit, code, error?.message ?? 'the coordinator failed', error?.details ?? null)
+  return refusal(error?.code ?? 'internal', error?.message ?? 'the coordinator failed', error?.details ?? null)
 }
 
 function leaderUrlOf(error: CliError): string | null {

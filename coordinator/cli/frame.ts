@@ -25,6 +25,13 @@ export class CliError extends Error {
   }
 }
 
+const EXIT_OF_CODE: Readonly<Record<string, ExitCode>> = { bad_sale_file: EXIT.usage, store_away: EXIT.noCluster }
+
+/** What the coordinator refused, or the operation itself where no coordinator was asked. */
+export function refusal(code: string, message: string, details: unknown): CliError {
+  return new CliError(EXIT_OF_CODE[code] ?? EXIT.refused, code, message, details)
+}
+
 /** What a command that ran to its end has to say. */
 export interface CommandResult {
   /** The JSON document for `--json`. */

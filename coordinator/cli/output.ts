@@ -1,11 +1,12 @@
 /** Implements the frame: results to stdout, everything else to stderr, failures to exit codes. */
 import { CommanderError, type Command } from 'commander'
 import pc from 'picocolors'
+import { asTold } from '../operations/failure.ts'
 import { ClusterFailure } from '../supervise/failure.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
 import { StoreError } from '../../stock/port.ts'
 import { cliError } from './cluster-failure.ts'
-import { CliError, EXIT, type Cli, type CommandResult, type CommonOptions, type ExitCode } from './frame.ts'
+import { CliError, EXIT, refusal, type Cli, type CommandResult, type CommonOptions, type ExitCode } from './frame.ts'
 
 /** Where a command's words go; a test brings its own. */
 export interface Terminal {
@@ -82,11 +83,8 @@ function split(commanderArguments: unknown[]): { common: CommonOptions; options:
 /** Every failure as the operator reads it. */
 function cliErrorOf(error: unknown): CliError {
   if (error instanceof CliError) return error
-  if (error instanceof OperationError) return new CliError(EXIT.refused, error.code, error.message, error.details)
-  if (error instanceof StoreError) {
-    const exit = error.code === 'unreachable' || error.code === 'timeout' ? EXIT.noCluster : EXIT.refused
-    return new CliError(exit, `store_${error.code}`, `Redis: ${error.message}`)
-  }
+  if (error instanceof OperationError) return refusal(error.code, error.message, error.details)
+  if (error instanceof StoreError) return cliErrorOf(asTold(error))
   if (error instanceof ClusterFailure) return cliError(error)
   if (error instanceof CommanderError) return new CliError(EXIT.usage, 'usage', error.message.replace(/^error: /, ''))
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)

@@ -1,9 +1,11 @@
 import { resolve } from 'node:path'
+import { systemClock } from '../../runtime/clock.ts'
+import { StoreError } from '../../stock/port.ts'
 import { status, type StatusView } from '../operations/status.ts'
 import { clusterStatus } from '../supervise/cluster.ts'
-import { readCluster } from '../supervise/cluster-file.ts'
+import { readCluster, type ClusterFile } from '../supervise/cluster-file.ts'
 import { ask } from './cluster.ts'
-import { EXIT, type RegisterCommand } from './frame.ts'
+import { CliError, EXIT, type CommonOptions, type RegisterCommand } from './frame.ts'
 import { table } from './table.ts'
 
 export const registerStatus: RegisterCommand = (cli) => {
@@ -12,9 +14,7 @@ export const registerStatus: RegisterCommand = (cli) => {
     .description('what runs and its health, what is missing where a sale does not sell; exit 1 when something is wrong')
     .action(
       cli.action(async (common) => {
-        const view = await ask<StatusView>(common, { method: 'GET', path: '/admin/status' }, (world) =>
-          status(world, { declaredDurable: world.declaredDurable }),
-        )
+        const view = await viewOf(common)
         const processes = common.admin === undefined ? await processesOf(resolve(common.dir)) : []
         const dead = processes.filter(({ alive }) => !alive).map(({ name }) => `process ${name} does not run`)
         const problems = [...view.problems, ...dead]
@@ -22,6 +22,35 @@ export const registerStatus: RegisterCommand = (cli) => {
         return { json: whole, text: textOf(whole), exitCode: whole.ok ? EXIT.done : EXIT.refused }
       }),
     )
+}
+
+/** The store holds what there is to see; without it there is still to say that it is away, and what runs. */
+async function viewOf(common: CommonOptions): Promise<StatusView> {
+  try {
+    return await ask<StatusView>(common, { method: 'GET', path: '/admin/status' }, (world) =>
+      status(world, { declaredDurable: world.declaredDurable }),
+    )
+  } catch (error) {
+    const isAway = (error instanceof CliError && error.code === 'store_away') || error instanceof StoreError
+    if (!isAway) throw error
+    return withoutStore(common.admin === undefined ? readCluster(resolve(common.dir)) : null)
+  }
+}
+
+function withoutStore(cluster: ClusterFile | null): StatusView {
+  const config = cluster?.redis.config ?? null
+  const where = cluster === null ? '' : ` at ${cluster.redis.url}`
+  const start = config === null ? '' : `; "redis-server ${config}" starts it with its data`
+  return {
+    at: new Date(systemClock.nowMs()).toISOString(),
+    leader: null,
+    redis: { answers: false, durable: null, faults: [] },
+    nodes: [],
+    orders: [],
+    sales: [],
+    problems: [`Redis does not answer${where}: buyers hear "busy" until it does, and lose nothing${start}`],
+    ok: false,
+  }
 }
 
 type Processes = Awaited<ReturnType<typeof clusterStatus>>
@@ -41,6 +70,15 @@ function textOf(view: StatusView & { readonly processes: Processes }): string {
             view.processes.map(({ name, pid, alive }) => [name, pid, alive ? 'runs' : 'does not run']),
           ),
         ]),
+    ...(view.redis.answers ? storedLines(view) : []),
+    ...view.problems.map((problem) => `problem: ${problem}`),
+    ...(view.ok ? ['all is well'] : []),
+  ]
+  return lines.filter((line) => line !== '').join('\n')
+}
+
+function storedLines(view: StatusView): string[] {
+  return [
     `leader: ${view.leader === null ? 'none' : `${view.leader.id} at ${view.leader.adminUrl}`}`,
     table(
       ['NODE', 'STATE', 'WEIGHT', 'EPOCH', 'LAST SEEN'],
@@ -59,8 +97,5 @@ function textOf(view: StatusView & { readonly processes: Processes }): string {
     ...view.sales
       .filter(({ recovering, version }) => recovering && version !== null)
       .map(({ id }) => `sale ${id}: "farebox sale recover ${id}" opens it with what the store holds`),
-    ...view.problems.map((problem) => `problem: ${problem}`),
-    ...(view.ok ? ['all is well'] : []),
   ]
-  return lines.filter((line) => line !== '').join('\n')
 }

@@ -7,6 +7,7 @@
 import { toldAsAnswer, type AdminAnswer, type AdminRequest, type JsonAnswer } from '../../http/admin-server.ts'
 import { audit } from '../operations/audit.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
+import { asTold } from '../operations/failure.ts'
 import { paymentAnomalies, rotateKeys } from '../operations/money.ts'
 import { changeOrder, explainOrder, showOrder } from '../operations/orders.ts'
 import { quota } from '../operations/quota.ts'
@@ -30,8 +31,12 @@ export interface AdminParts {
 
 export function answerAdmin(parts: AdminParts, request: AdminRequest): Promise<AdminAnswer> {
   return toldAsAnswer<AdminAnswer>(async () => {
-    const exported = await exportOf(parts, request)
-    return exported ?? audited(parts, request, () => route(parts, request))
+    try {
+      const exported = await exportOf(parts, request)
+      return exported ?? (await audited(parts, request, () => route(parts, request)))
+    } catch (error) {
+      throw asTold(error)
+    }
   })
 }
 

@@ -7,7 +7,11 @@ export interface StatusView {
   readonly at: string
   /** Null while no coordinator leads. */
   readonly leader: { readonly id: string; readonly adminUrl: string } | null
-  readonly redis: { readonly durable: boolean | null; readonly faults: readonly string[] }
+  readonly redis: {
+    readonly answers: boolean
+    readonly durable: boolean | null
+    readonly faults: readonly string[]
+  }
   readonly nodes: NodesView['items']
   readonly orders: readonly { readonly id: string; readonly url: string; readonly lastSeenAt: string }[]
   readonly sales: readonly {
@@ -52,7 +56,7 @@ export async function status(world: World, known: { readonly declaredDurable: bo
   return {
     at: timeOf(fleet.nowMs),
     leader: leader === null ? null : { id: leader.id, adminUrl: leader.adminUrl },
-    redis: { durable: durability.durable, faults: durability.faults },
+    redis: { answers: true, durable: durability.durable, faults: durability.faults },
     nodes: nodesView(fleet, world.rules).items,
     orders: fleet.orders.map(({ id, url, lastSeenMs }) => ({ id, url, lastSeenAt: timeOf(lastSeenMs) })),
     sales,
