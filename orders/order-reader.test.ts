@@ -60,6 +60,7 @@ async function pages(from: OrderReader, limit: number): Promise<string[][]> {
   let cursor: string | null = null
   do {
     const page: Awaited<ReturnType<OrderReader['ofBuyer']>> = await from.ofBuyer('alice', cursor, limit)
+    if (page === null) throw new Error(`no page behind ${cursor}`)
     all.push(page.items.map(({ id }) => id))
     cursor = page.nextCursor
   } while (cursor !== null)
@@ -122,5 +123,24 @@ describe('a buyer’s orders', () => {
       expect(found.slice(0, -1).every((page) => page.length === limit)).toBe(true)
     }
     expect((await pages(reader({ ordersOfBuyer: away }), 5)).flat()).toEqual(ids.toReversed())
+  })
+
+  it('beyond what the store lists are not taken for the end while the ledger is away', async () => {
+    const ids = Array.from({ length: 103 }, (_, index) => `o${String(index).padStart(3, '0')}`)
+    for (const id of ids) {
+      await ledger.ensure('demo', 1, [await buy(id)])
+      const { version } = (await port.sales.read('demo', rules)) ?? { version: { era: 0, seq: 0 } }
+      const released = { state: 'released', reason: 'cancelled' } as const
+      await port.sales.settle('demo', [{ orderId: id, fate: released, atMs: nowMs }], version)
+    }
+    expect((await pages(reader(), 30)).flat()).toEqual(ids.toReversed())
+    const gone = reader({ ordersOfBuyer: away })
+    const first = await gone.ofBuyer('alice', null, 100)
+    expect(first?.items).toHaveLength(100)
+    expect(await gone.ofBuyer('alice', first?.nextCursor ?? null, 100)).toBeNull()
+    // The ledger is back: the same cursor goes on.
+    expect((await reader().ofBuyer('alice', first?.nextCursor ?? null, 100))?.items.map(({ id }) => id)).toEqual(
+      ids.slice(0, 3).toReversed(),
+    )
   })
 })

@@ -2,7 +2,9 @@
  * Reads orders wherever they are: the ledger first, whose word on an order's fate counts; an order that it does not
  * have yet, or a ledger that does not answer, is read from the store. So an order is there right after its 201.
  */
+import { cursorOf, type Listed, newestFirst, pageOfLists, placeOf } from '../http/order-pages.ts'
 import type { Log } from '../runtime/log.ts'
+import { BUYER_ORDERS_KEPT } from '../stock/core/sale-record.ts'
 import type { Order, SaleDefinition } from '../stock/core/words.ts'
 import type { StockPort } from '../stock/port.ts'
 import { rowOf } from './ledger/intake.ts'
@@ -50,20 +52,29 @@ export class OrderReader {
     return found.find((one) => one !== null) ?? null
   }
 
-  /** A buyer's orders, newest first. The cursor is the place of the last order of the page before. */
-  async ofBuyer(buyer: string, cursor: string | null, limit: number): Promise<Page<ReadOrder>> {
-    const none: Page<ReadOrder> = { items: [], nextCursor: null }
-    const page = await this.#fromLedger<Page<ReadOrder>>((ledger) => ledger.ordersOfBuyer(buyer, cursor, limit), none)
+  /**
+   * A buyer's orders, newest first, behind a cursor of `http/order-pages.ts`. Null when the ledger is away and the store
+   * does not list orders that old.
+   */
+  async ofBuyer(buyer: string, cursor: string | null, limit: number): Promise<Page<ReadOrder> | null> {
+    const page = await this.#fromLedger<Page<ReadOrder> | null>(
+      (ledger) => ledger.ordersOfBuyer(buyer, cursor, limit),
+      null,
+    )
+    const after = cursor === null ? null : placeOf(cursor)
+    const lists = await this.#ofBuyerInStore(buyer)
+    if (page === null) return pageOfLists(lists, after, limit)
     const known = new Set(page.items.map(({ id }) => id))
     const last = page.nextCursor === null ? null : (page.items.at(-1) ?? null)
-    const after = cursor === null ? null : placeOf(cursor)
     // An order behind the ledger's last one on this page may be in the ledger: it is for the next page to say.
-    const others = (await this.#ofBuyerInStore(buyer)).filter(
-      (order) =>
-        !known.has(order.id) &&
-        (after === null || newestFirst(order, after) > 0) &&
-        (last === null || newestFirst(order, last) < 0),
-    )
+    const others = lists
+      .flatMap(({ orders }) => orders)
+      .filter(
+        (order) =>
+          !known.has(order.id) &&
+          (after === null || newestFirst(order, after) > 0) &&
+          (last === null || newestFirst(order, last) < 0),
+      )
     const all = [...page.items, ...others].toSorted(newestFirst)
     const items = all.slice(0, limit)
     const lastItem = items.at(-1)
@@ -71,15 +82,17 @@ export class OrderReader {
     return { items, nextCursor: isMore && lastItem !== undefined ? cursorOf(lastItem) : null }
   }
 
-  async #ofBuyerInStore(buyer: string): Promise<ReadOrder[]> {
+  async #ofBuyerInStore(buyer: string): Promise<Listed<ReadOrder>[]> {
     const definitions = await this.#parts.book.all()
-    const perSale = await Promise.all(
+    return Promise.all(
       definitions.map(async (definition) => {
-        const { orders } = await this.#parts.port.sales.readBuyer(definition.id, buyer)
-        return orders.map((order) => shown(definition, order))
+        const { orders, orderIds } = await this.#parts.port.sales.readBuyer(definition.id, buyer)
+        return {
+          orders: orders.map((order) => shown(definition, order)),
+          isWhole: orderIds.length < BUYER_ORDERS_KEPT,
+        }
       }),
     )
-    return perSale.flat()
   }
 
   /**
@@ -107,23 +120,6 @@ export class OrderReader {
 function shown(definition: SaleDefinition, order: Order): ReadOrder {
   const { isSettled: _, ...read } = rowOf(definition, order)
   return read
-}
-
-type Place = Pick<ReadOrder, 'createdAtMs' | 'id'>
-
-function newestFirst(a: Place, b: Place): number {
-  if (a.createdAtMs !== b.createdAtMs) return b.createdAtMs - a.createdAtMs
-  return a.id === b.id ? 0 : a.id < b.id ? 1 : -1
-}
-
-/** As the ledger writes its own. */
-export function cursorOf({ createdAtMs, id }: Place): string {
-  return `${createdAtMs}-${id}`
-}
-
-function placeOf(cursor: string): Place {
-  const [ms = '', id = ''] = cursor.split('-')
-  return { createdAtMs: Number(ms), id }
 }
 
 async function within<T>(work: Promise<T>, ms: number): Promise<T> {

@@ -4,6 +4,7 @@ import { ask } from './cluster.ts'
 import { confirm } from './confirm.ts'
 import type { Cli, RegisterCommand } from './frame.ts'
 import { group } from './group.ts'
+import { orderPath } from './order-path.ts'
 
 export const registerOrder: RegisterCommand = (cli) => {
   group(cli.program, 'order', 'the support desk')
@@ -12,7 +13,7 @@ export const registerOrder: RegisterCommand = (cli) => {
     .description('one order')
     .action(
       cli.action(async (common, _options, id: string) => {
-        const call = { method: 'GET', path: `/admin/orders/${encodeURIComponent(id)}` } as const
+        const call = { method: 'GET', path: orderPath(id) } as const
         const view = await ask<OrderView>(common, call, (world) => showOrder(world, id))
         return { json: view, text: textOf(view) }
       }),
@@ -28,7 +29,7 @@ export const registerOrderChanges: RegisterCommand = (cli) => {
     .description('what ledger and store say of an order, and why')
     .action(
       cli.action(async (common, _options, id: string) => {
-        const call = { method: 'GET', path: `/admin/orders/${encodeURIComponent(id)}/explain` } as const
+        const call = { method: 'GET', path: orderPath(id, 'explain') } as const
         const view = await ask<Explanation>(common, call, (world) => explainOrder(world, id))
         return { json: view, text: [`order ${view.id}`, ...view.lines].join('\n') }
       }),
@@ -43,8 +44,9 @@ function registerChange(cli: Cli, change: 'cancel' | 'refund', description: stri
     .description(description)
     .action(
       cli.action(async (common, options: { yes?: boolean }, id: string) => {
+        const path = orderPath(id, change)
         await confirm(`${change === 'cancel' ? 'Cancel' : 'Refund'} order ${id}? It is final.`, options.yes)
-        const call = { method: 'POST', path: `/admin/orders/${encodeURIComponent(id)}/${change}` } as const
+        const call = { method: 'POST', path } as const
         const result = await ask<OrderChange>(common, call, (world) => changeOrder(world, id, change))
         const head = result.outcome === 'unchanged' ? 'nothing to do: ' : ''
         return { json: result, text: head + textOf(result.order) }

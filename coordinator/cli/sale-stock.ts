@@ -34,6 +34,9 @@ export const registerSaleStock: RegisterCommand = (cli) => {
       cli.action(async (common, _options, fromSale: string, fromFare: string, toSale: string, toFare: string) => {
         salePath(fromSale)
         salePath(toSale)
+        if (fromSale === toSale && fromFare === toFare) {
+          throw new CliError(EXIT.usage, 'usage', 'a transfer is from one fare to another')
+        }
         const body = JSON.stringify({ fromSale, fromFare, toSale, toFare })
         const [from, to] = [
           { saleId: fromSale, fareId: fromFare },
@@ -50,7 +53,10 @@ export const registerSaleStock: RegisterCommand = (cli) => {
     )
 }
 
+const STOCK_MAX = 1_000_000_000
+
 function wholeNumber(option: string, text: string): number {
-  if (/^\d{1,10}$/.test(text)) return Number(text)
-  throw new CliError(EXIT.usage, 'usage', `${option} ${text}: a whole number is expected`)
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
+  if (value <= STOCK_MAX) return value
+  throw new CliError(EXIT.usage, 'usage', `${option} ${text}: a whole number from 0 to ${STOCK_MAX} is expected`)
 }

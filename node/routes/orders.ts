@@ -1,10 +1,12 @@
 /** `GET /api/orders/{id}` and `GET /api/orders`, read from the store, so that an order is there right after its 201. */
 import type { Exchange } from '../../http/exchange.ts'
 import type { Identifier } from '../../http/identity.ts'
+import { type Listed, pageOfLists, type Place, placeOf } from '../../http/order-pages.ts'
 import { pageRequest } from '../../http/paging.ts'
 import type { Route } from '../../http/route.ts'
 import { renderList, renderOrder } from '../../http/schemas.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { BUYER_ORDERS_KEPT } from '../../stock/core/sale-record.ts'
 import type { Order } from '../../stock/core/words.ts'
 import type { SaleStore } from '../../stock/port.ts'
 import { StoreError } from '../../stock/port.ts'
@@ -77,35 +79,27 @@ async function findOrder({ desks, sales }: Parts, id: string): Promise<FoundOrde
 
 async function listOrders({ desks, sales, clock }: Parts, exchange: Exchange, buyer: string): Promise<void> {
   const page = pageRequest(exchange.query)
-  if (page === null) {
+  const after = typeof page?.cursor === 'string' ? placeOf(page.cursor) : null
+  if (page === null || (page.cursor !== null && after === null)) {
     exchange.problem('malformed', 'limit is a whole number from 1 to 100; cursor is a nextCursor as it was given')
     return
   }
-  const perSale = await Promise.all(
-    [...desks.values()].map(async (desk) => {
-      const { orders } = await sales.readBuyer(desk.definition.id, buyer)
-      return orders.map((order) => ({ desk, order }))
+  const lists = await Promise.all(
+    [...desks.values()].map(async (desk): Promise<Listed<FoundOrder & Place>> => {
+      const { orders, orderIds } = await sales.readBuyer(desk.definition.id, buyer)
+      const found = orders.map((order) => ({ desk, order, id: order.id, createdAtMs: order.createdAtMs }))
+      return { orders: found, isWhole: orderIds.length < BUYER_ORDERS_KEPT }
     }),
   )
-  const all = perSale.flat().toSorted(newestFirst)
-  const start = page.cursor === null ? 0 : all.findIndex(({ order }) => order.id === page.cursor) + 1
-  const items = all.slice(start, start + page.limit)
-  const isMore = start + page.limit < all.length
-  const nextCursor = isMore ? (items.at(-1)?.order.id ?? null) : null
-  exchange.send(
-    200,
-    NO_STORE,
-    renderList(
-      items.map((found) => render(clock, found)),
-      nextCursor,
-    ),
-  )
+  const found = pageOfLists(lists, after, page.limit)
+  if (found === null) {
+    exchange.problem('busy', 'orders that old cannot be listed right now')
+    return
+  }
+  const texts = found.items.map((one) => render(clock, one))
+  exchange.send(200, NO_STORE, renderList(texts, found.nextCursor))
 }
 
 function render(clock: Clock, { desk, order }: FoundOrder): string {
   return renderOrder(desk.definition, order, desk.quota.clock.atLeast(clock.monotonicMs()))
-}
-
-function newestFirst(a: FoundOrder, b: FoundOrder): number {
-  return b.order.createdAtMs - a.order.createdAtMs || (a.order.id < b.order.id ? -1 : 1)
 }

@@ -1,6 +1,7 @@
 /** `GET /api/orders/{id}` and `GET /api/orders`: a buyer's own orders. */
 import type { Exchange } from '../../http/exchange.ts'
 import type { Identifier } from '../../http/identity.ts'
+import { placeOf } from '../../http/order-pages.ts'
 import { pageRequest } from '../../http/paging.ts'
 import type { Route } from '../../http/route.ts'
 import { renderList } from '../../http/schemas.ts'
@@ -50,11 +51,16 @@ async function showOrder(parts: OrderRoutesParts, exchange: Exchange, buyer: str
 
 async function listOrders(parts: OrderRoutesParts, exchange: Exchange, buyer: string): Promise<void> {
   const page = pageRequest(exchange.query)
-  if (page === null) {
+  if (page === null || (page.cursor !== null && placeOf(page.cursor) === null)) {
     exchange.problem('malformed', 'limit is a whole number from 1 to 100; cursor is a nextCursor as it was given')
     return
   }
-  const { items, nextCursor } = await parts.reader.ofBuyer(buyer, page.cursor, page.limit)
+  const found = await parts.reader.ofBuyer(buyer, page.cursor, page.limit)
+  if (found === null) {
+    exchange.problem('busy', 'orders that old cannot be listed right now')
+    return
+  }
+  const { items, nextCursor } = found
   const nowMs = parts.shownNowMs()
   const texts = items.map((order) => orderJson(order, nowMs))
   exchange.send(200, null, renderList(texts, nextCursor))
