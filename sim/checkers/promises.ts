@@ -142,12 +142,12 @@ function sweep(intervals: readonly Interval[]): { readonly atMs: number; readonl
   return steps.map(({ atMs, by }) => ({ atMs, tickets: (tickets += by) }))
 }
 
-/** A change that was done binds from then on, unless writes were lost since: it may be one of them. */
+/** A change that was done binds from then on, unless writes were lost since it was asked for: it may be one of them. */
 function stockAtMost({ stockChanges, losses }: Evidence, fareId: string, initial: number, atMs: number): number {
   let most = initial
   for (const change of stockChanges) {
     if (change.fareId !== fareId || change.invokedMs > atMs) continue
-    const isKept = losses.every((loss) => loss.atMs < change.completedMs)
+    const isKept = losses.every((loss) => loss.atMs < change.invokedMs)
     const isCertain = change.isDone && change.completedMs <= atMs && isKept
     most = isCertain ? change.stock : Math.max(most, change.stock)
   }
