@@ -7,5 +7,9 @@ export interface Regression {
 export const REGRESSIONS: readonly Regression[] = [
   { seed: 204, found: 'a node that an older copy calls dead, under the epoch it has, sold nothing for ever' },
   { seed: 547, found: 'a leader whose fleet record came back older never changed the load balancer again' },
+  {
+    seed: 700_006_371,
+    found: 'an older copy that came after a store was judged to have everything was opened, untold',
+  },
   { seed: 4_152_558_799, found: 'a plan under way when its lease ended was thought never to have been applied' },
 ]

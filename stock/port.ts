@@ -267,12 +267,13 @@ export interface SaleStore {
   awaitReplicas(saleId: string, seen: Version, replicas: number): Promise<ReplicasReply | Stopped>
   settle(saleId: string, items: readonly SettleItem[], seen: Version): Promise<SettleReply | Stopped>
   /**
-   * Certifies the store for a sale under a new era, by compare-and-set on the era read: voids every epoch,
-   * allowance and lease of the old one. `floorSeq` is the highest seq anybody is known to have seen.
+   * Certifies the store for a sale under a new era, by compare-and-set on the version read (`lost_race` in another
+   * era than that, and behind it): voids every epoch, allowance and lease of the old one. `floorSeq` is the highest
+   * seq anybody is known to have seen.
    */
   certify(
     saleId: string,
-    expectedEra: number,
+    expected: Version,
     era: number,
     floorSeq: number,
   ): Promise<{ outcome: 'certified' | 'lost_race'; version: Version } | { outcome: 'no_such_sale' }>

@@ -178,7 +178,7 @@ export async function startRush(options: RushOptions): Promise<Rush> {
     },
     async certify() {
       const record = stock.saleRecords.get(SALE)
-      if (record !== undefined) await stock.sales.certify(SALE, record.era, record.era + 1, record.seq)
+      if (record !== undefined) await stock.sales.certify(SALE, record, record.era + 1, record.seq)
     },
     stop() {
       for (const timer of timers) clearInterval(timer)

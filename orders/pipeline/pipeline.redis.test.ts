@@ -175,7 +175,7 @@ describe('orders on their way', () => {
     await buy(1010, 10)
     await vi.waitFor(() => expect(recovering).toContain('fenced'), DEADLINE)
     expect((await rows()).size).toBe(1010)
-    await port.sales.certify(SALE, era, era + 1, 0)
+    await port.sales.certify(SALE, { era, seq: 0 }, era + 1, 0)
     await vi.waitFor(async () => expect((await rows()).size).toBe(1020), DEADLINE)
   })
 

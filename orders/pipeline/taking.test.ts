@@ -122,7 +122,7 @@ describe('taking', () => {
     expect(await process.taking.turn()).toBe(250)
     expect(process.recovering).toEqual(['fenced'])
     expect((await rowsOf(world.ledger)).size).toBe(1)
-    await world.stock.sales.certify(SALE, 1, 2, 0)
+    await world.stock.sales.certify(SALE, { era: 1, seq: 0 }, 2, 0)
     await takeAll(process)
     expect((await rowsOf(world.ledger)).size).toBe(2)
   })

@@ -1,5 +1,5 @@
 /** Recovery over store and ledger in memory: two orders processes, two nodes, clocks moved by hand. */
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { TestNode, testWorld, type TestWorld } from '../../coordinator/operations/testing/test-world.ts'
 import type { AdminAnswer } from '../../http/admin-server.ts'
 import type { Order } from '../../stock/core/words.ts'
@@ -157,6 +157,22 @@ describe('a store that began another life', () => {
     expect((await demo()).certified).toBe(true)
     await go(200, [])
     expect((await demo()).certified).toBe(false)
+    await go(2000, [])
+    expect((await demo()).certified).toBe(false)
+    expect(reasons()).toContain('behind the mark')
+  })
+
+  it('an older copy that takes its place after it was judged, and before it is opened, is not opened', async () => {
+    const copy = structuredClone(world.record('demo'))
+    await n1.sell('o1', 'alice')
+    await go(400, [n1, n2])
+    const { ledger } = o1
+    const beginEra = ledger.beginEra.bind(ledger)
+    vi.spyOn(ledger, 'beginEra').mockImplementationOnce((...args) => {
+      world.stock.saleRecords.set('demo', copy)
+      return beginEra(...args)
+    })
+    world.restartStore()
     await go(2000, [])
     expect((await demo()).certified).toBe(false)
     expect(reasons()).toContain('behind the mark')

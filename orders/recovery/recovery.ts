@@ -4,9 +4,9 @@
  * and is looked at again with every round: nothing is lost by asking.
  *
  * To begin anew the ledger's era is moved first, by compare-and-set, so that nothing read from the old life of the
- * store comes into the ledger any more; then the store is certified for it, by compare-and-set on its own era. Of
- * several processes that recover a sale one wins each step, and the others look again. A crash between the two leaves
- * the eras apart, which is a reason to begin anew.
+ * store comes into the ledger any more; then the store is certified for it, by compare-and-set on the version that it
+ * was judged by. Of several processes that recover a sale one wins each step, and the others look again. A crash
+ * between the two leaves the eras apart, which is a reason to begin anew.
  */
 import type { AskNode } from '../../http/node-report.ts'
 import type { Log } from '../../runtime/log.ts'
@@ -110,7 +110,7 @@ export class Recovery {
     }
     const decision = await this.#decide(facts, sale, snapshot)
     if (decision.decision === 'reopen') {
-      await this.#beginAndOpen(sale, decision.expectedEra, decision.floorSeq)
+      await this.#beginAndOpen(sale, decision.expected, decision.floorSeq)
       return
     }
     const before = this.#cases.get(saleId)
@@ -141,16 +141,16 @@ export class Recovery {
     const mark = this.#parts.marks.get(saleId)
     const floorSeq = floorSeqOf({ store: snapshot, mark, nodes: testimonies })
     this.#parts.log.warn({ saleId, mark, store: snapshot.version }, 'an operator recovers the sale as the store has it')
-    return this.#beginAndOpen(sale, snapshot.version.era, floorSeq)
+    return this.#beginAndOpen(sale, snapshot.version, floorSeq)
   }
 
-  async #beginAndOpen(sale: LedgerSale, storeEra: number, floorSeq: number): Promise<Version> {
+  async #beginAndOpen(sale: LedgerSale, expected: Version, floorSeq: number): Promise<Version> {
     const { ledger, marks, port, log } = this.#parts
     const saleId = sale.definition.id
-    const above = Math.max(storeEra, marks.get(saleId)?.era ?? 0) + 1
+    const above = Math.max(expected.era, marks.get(saleId)?.era ?? 0) + 1
     const begun = await ledger.beginEra(saleId, sale.era, above)
     if (begun.outcome !== 'begun') throw lostRace(saleId)
-    const reply = await port.sales.certify(saleId, storeEra, begun.era, floorSeq)
+    const reply = await port.sales.certify(saleId, expected, begun.era, floorSeq)
     if (reply.outcome === 'no_such_sale') throw new OperationError('no_record', `sale "${saleId}" is gone`, { saleId })
     if (reply.outcome === 'lost_race') throw lostRace(saleId)
     const forMs = this.#parts.monotonicMs() - (this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs())
@@ -202,5 +202,6 @@ export class Recovery {
 }
 
 function lostRace(saleId: string): OperationError {
-  return new OperationError('lost_race', `another process began a new era of "${saleId}" first: look again`, { saleId })
+  const message = `another process began a new era of "${saleId}" first, or the store changed meanwhile: look again`
+  return new OperationError('lost_race', message, { saleId })
 }

@@ -32,7 +32,7 @@ function reasonsOf(change: Partial<ReopenCase>): string {
 
 describe('decideReopen', () => {
   it('reopens when the store is behind nobody', () => {
-    expect(decideReopen(facts())).toEqual({ decision: 'reopen', expectedEra: 3, floorSeq: 110 })
+    expect(decideReopen(facts())).toEqual({ decision: 'reopen', expected: { era: 3, seq: 110 }, floorSeq: 110 })
   })
 
   it('reopens by the mark alone when no node lives', () => {

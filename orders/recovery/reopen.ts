@@ -44,7 +44,8 @@ export interface ReopenCase {
 export type ReopenDecision =
   | {
       readonly decision: 'reopen'
-      readonly expectedEra: number
+      /** What the store was judged by. */
+      readonly expected: Version
       /** The highest seq anybody is known to have seen. */
       readonly floorSeq: number
     }
@@ -70,7 +71,7 @@ export function decideReopen(facts: ReopenCase): ReopenDecision {
   if (missing.length > 0 && facts.askedMs < ASK_NODES_MS_MAX) {
     return { decision: 'wait', reasons: missing.map((node) => `node ${node.nodeId} has not answered yet`) }
   }
-  return { decision: 'reopen', expectedEra: store.version.era, floorSeq: floorSeqOf(facts) }
+  return { decision: 'reopen', expected: store.version, floorSeq: floorSeqOf(facts) }
 }
 
 /** The highest seq that store, mark or any node has seen, whatever the era. */

@@ -84,6 +84,10 @@ describe('a planted difference is found', () => {
     ['a node is taken to have heard what it joins at', inScript('join', 'heard_seq = 0', 'heard_seq = sale.seq')],
     ['silent orders processes stay', inScript('fleet-announce-orders', '<= now - forgotten_after_ms', '< 0')],
     ['certify keeps the era', inScript('certify-sale', 'sale.era = era\n', '')],
+    [
+      'certify takes a store behind the one that was read',
+      inScript('certify-sale', 'sale.seq < expected_seq', 'false'),
+    ],
   ]
   it.each(scripts)('in a script: %s', { timeout: 120_000 }, async (_name, plant) => {
     await expect(compare(2000, plant)).rejects.toThrow(/Counterexample/)

@@ -137,7 +137,7 @@ const saleStep = fc.oneof(
       do: fc.constant('certify' as const),
       era: fc.nat(6),
       floor: fc.nat(60),
-      wrong: fc.boolean(),
+      wrong: fc.constantFrom(null, null, 'era', 'seq'),
     }),
   },
 )
@@ -342,7 +342,7 @@ class Runner {
         return sales.setWeights(this.saleId, one.lease, one.weights, fences, this.rules, { shares, expected })
       }
       case 'certify':
-        return sales.certify(this.saleId, one.wrong ? this.newest.era + 1 : this.newest.era, one.era, one.floor)
+        return sales.certify(this.saleId, this.expected(one.wrong), one.era, one.floor)
       case 'fleetCertify':
         return fleet.certify(one.era - 1, one.era)
       case 'fleetAgree':
@@ -432,6 +432,11 @@ class Runner {
   private versionNear({ back, ahead }: { readonly back: number; readonly ahead: boolean }): Version {
     const { era, seq } = this.newest
     return { era, seq: ahead ? seq + 1 : Math.max(seq - back, 0) }
+  }
+
+  private expected(wrong: 'era' | 'seq' | null): Version {
+    const { era, seq } = this.newest
+    return { era: wrong === 'era' ? era + 1 : era, seq: wrong === 'seq' ? seq + 1 : seq }
   }
 
   private knowledge(nodeId: string): Knowledge {

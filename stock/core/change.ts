@@ -79,15 +79,22 @@ export function setStock(
   }
 }
 
-/** Begins a new era by compare-and-set: everything handed out in the old one (epochs, leases, levels) is void. */
+/**
+ * Begins a new era by compare-and-set: everything handed out in the old one (epochs, leases, levels) is void.
+ *
+ * The era alone would not do: an older copy may take the record's place after it was read and judged to have
+ * everything, in the same era.
+ */
 export function certify(
   record: SaleRecord,
-  expectedEra: number,
+  expected: Version,
   era: number,
   floorSeq: number,
   context: StoreContext,
 ): { outcome: 'certified' | 'lost_race'; version: Version } {
-  if (record.era !== expectedEra || era <= record.era) return { outcome: 'lost_race', version: versionOf(record) }
+  if (record.era !== expected.era || record.seq < expected.seq || era <= record.era) {
+    return { outcome: 'lost_race', version: versionOf(record) }
+  }
   record.era = era
   record.seq = Math.max(record.seq, floorSeq) + 1
   record.certificate = context.fingerprint

@@ -97,9 +97,9 @@ function memorySales(
     awaitReplicas: async (saleId, seen, replicas) =>
       awaitReplicas(records.get(saleId), seen, replicas, replicaCount(), context()),
     settle: async (saleId, items, seen) => settle(records.get(saleId), items, seen, context()),
-    async certify(saleId, expectedEra, era, floorSeq) {
+    async certify(saleId, expected, era, floorSeq) {
       const record = records.get(saleId)
-      return record === undefined ? { outcome: 'no_such_sale' } : certify(record, expectedEra, era, floorSeq, context())
+      return record === undefined ? { outcome: 'no_such_sale' } : certify(record, expected, era, floorSeq, context())
     },
     async readEvents(saleId, after, limit) {
       const record = records.get(saleId)

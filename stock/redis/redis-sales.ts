@@ -173,10 +173,14 @@ export function redisSales(connection: Connection, witness: ReplicaWitness): Sal
       const results = listOf<SettleReply['results'][number]>(wire.results)
       return stoppedOf(wire) ?? { outcome: 'settled', ...replyOf(wire), results }
     },
-    async certify(saleId, expectedEra, era, floorSeq) {
+    async certify(saleId, expected, era, floorSeq) {
       const keys = saleKeys(saleId)
       const wire = parseWire<WireReply>(
-        await connection.run('certify-sale', [keys.sale, keys.nodes, keys.events], [expectedEra, era, floorSeq]),
+        await connection.run(
+          'certify-sale',
+          [keys.sale, keys.nodes, keys.events],
+          [expected.era, expected.seq, era, floorSeq],
+        ),
       )
       if (wire.outcome === 'no_such_sale') return { outcome: 'no_such_sale' }
       return { outcome: wire.outcome === 'certified' ? 'certified' : 'lost_race', version: versionOf(wire) }

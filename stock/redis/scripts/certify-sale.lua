@@ -1,21 +1,25 @@
 #!lua
--- Certifies this life of the store for a sale, under a new era, by compare-and-set on the era that was read.
+-- Certifies this life of the store for a sale, under a new era, by compare-and-set on the version that was read:
+-- an older copy that took the record's place since then, in the same era, is not what was judged to have everything.
 --
 -- Everything handed out in the old era is void: callers of it are fenced, no node is live until it joins anew,
 -- leases start over. The seq goes on above everything anybody is known to have seen.
 --
 -- KEYS  sale, nodes, events
--- ARGV  expected era, era, floor seq
+-- ARGV  expected era, expected seq, era, floor seq
 -- Returns JSON: no_such_sale | lost_race | certified, with era, seq
 -- @include world
 -- @include sale
 -- @include fence
 
 local sale_key, nodes_key, events_key = KEYS[1], KEYS[2], KEYS[3]
-local expected_era, era, floor_seq = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local expected_era, expected_seq = tonumber(ARGV[1]), tonumber(ARGV[2])
+local era, floor_seq = tonumber(ARGV[3]), tonumber(ARGV[4])
 local sale = read_sale(sale_key, {}, clock_ms())
 if not sale then return '{"outcome":"no_such_sale"}' end
-if sale.era ~= expected_era or era <= sale.era then return reply_json('lost_race', sale, {}) end
+if sale.era ~= expected_era or sale.seq < expected_seq or era <= sale.era then
+  return reply_json('lost_race', sale, {})
+end
 
 local all = redis.call('HGETALL', nodes_key)
 local writes = {}
