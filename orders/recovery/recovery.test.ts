@@ -178,6 +178,27 @@ describe('a store that began another life', () => {
     expect(reasons()).toContain('behind the mark')
   })
 
+  it('that lacks the nodes as well waits for one to come, who may know more', async () => {
+    world = testWorld()
+    o1 = world.process
+    await world.port.fleet.certify(0, 1)
+    await post('/admin/sales', SALE_FILE)
+    await post('/admin/sales/demo/open')
+    await go(1000, [])
+    const { version } = await demo()
+    world.restartStore()
+    await go(600, [])
+    expect(reasons()).toBe('no node has answered yet')
+    n1 = new TestNode(world, 'n1')
+    n1.seen = { era: version.era, seq: version.seq + 9 }
+    n1.report()
+    await world.port.fleet.certify(1, 2)
+    await n1.joinFleet()
+    await go(2000, [])
+    expect((await demo()).certified).toBe(false)
+    expect(reasons()).toContain('behind node n1')
+  })
+
   it('is recognised by a process that only has the ledger’s watermark', async () => {
     await n1.sell('o1', 'alice')
     await go(200, [n1, n2])

@@ -21,7 +21,7 @@ function facts(change: Partial<ReopenCase> = {}): ReopenCase {
 }
 
 function at(seq: number): Partial<ReopenCase> {
-  return { store: { version: { era: 3, seq }, nodes: [] }, nodes: [] }
+  return { store: { version: { era: 3, seq }, nodes: [] }, nodes: [], askedMs: 1000 }
 }
 
 function reasonsOf(change: Partial<ReopenCase>): string {
@@ -35,8 +35,12 @@ describe('decideReopen', () => {
     expect(decideReopen(facts())).toEqual({ decision: 'reopen', expected: { era: 3, seq: 110 }, floorSeq: 110 })
   })
 
-  it('reopens by the mark alone when no node lives', () => {
-    expect(decideReopen(facts({ nodes: [] })).decision).toBe('reopen')
+  it('reopens by the mark alone when no node lives, after a second in which one might have come', () => {
+    expect(decideReopen(facts({ nodes: [], askedMs: 999 }))).toEqual({
+      decision: 'wait',
+      reasons: ['no node has answered yet'],
+    })
+    expect(decideReopen(facts({ nodes: [], askedMs: 1000 })).decision).toBe('reopen')
   })
 
   it('reopens when the store is ahead of everybody: replies lost in the crash', () => {

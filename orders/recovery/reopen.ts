@@ -31,7 +31,7 @@ export interface ReopenCase {
   /** Null when the store has no record of the sale. */
   readonly store: StoredSale | null
   readonly mark: Mark | null
-  /** One per node that the fleet calls live. */
+  /** One per node that has answered, or that the fleet calls live. */
   readonly nodes: readonly NodeTestimony[]
   /** What the ledger has and the store does not, as reasons. */
   readonly missing: readonly string[]
@@ -49,7 +49,7 @@ export type ReopenDecision =
       /** The highest seq anybody is known to have seen. */
       readonly floorSeq: number
     }
-  /** Some node has not answered yet. */
+  /** Some node has not answered yet, or none is known. */
   | { readonly decision: 'wait'; readonly reasons: readonly string[] }
   | { readonly decision: 'stay'; readonly reasons: readonly string[] }
 
@@ -67,9 +67,13 @@ export function decideReopen(facts: ReopenCase): ReopenDecision {
   ]
   if (reasons.length > 0) return { decision: 'stay', reasons }
 
-  const missing = facts.nodes.filter((node) => node.reply === null)
-  if (missing.length > 0 && facts.askedMs < ASK_NODES_MS_MAX) {
-    return { decision: 'wait', reasons: missing.map((node) => `node ${node.nodeId} has not answered yet`) }
+  if (facts.askedMs < ASK_NODES_MS_MAX) {
+    const missing = facts.nodes.filter((node) => node.reply === null)
+    if (missing.length > 0) {
+      return { decision: 'wait', reasons: missing.map((node) => `node ${node.nodeId} has not answered yet`) }
+    }
+    // A store that is behind may lack the very nodes that know it. They come anew, and without any nothing is sold.
+    if (facts.nodes.length === 0) return { decision: 'wait', reasons: ['no node has answered yet'] }
   }
   return { decision: 'reopen', expected: store.version, floorSeq: floorSeqOf(facts) }
 }
