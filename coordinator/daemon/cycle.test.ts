@@ -138,6 +138,18 @@ describe('a leader', () => {
     expect((await world.port.fleet.read()).version.era).toBeGreaterThan(copy.era)
   })
 
+  it('begins a new era when an older copy went on to the very version of the plan in force', async () => {
+    const { fleetRecord } = world.stock
+    const copy = structuredClone(fleetRecord)
+    await go(2200, [n2])
+    expect(idsOf(c1.applied.at(-1))).toEqual(['n2'])
+    Object.assign(fleetRecord, copy)
+    await n1.joinFleet()
+    expect((await world.port.fleet.read()).version).toEqual(c1.applied.at(-1)?.version)
+    await go(3000, [n1, n2])
+    expect(idsOf(c1.applied.at(-1))).toEqual(['n1', 'n2'])
+  })
+
   it('declares a silent node dead, fences it in the sale, takes it out of nginx, and then rests', async () => {
     await go(2200, [n2])
     expect(await stateOf('n1')).toBe('dead')

@@ -11,7 +11,7 @@ import { DEAF, hear, uninterruptedMs, type Attention } from '../plan/attention.t
 import { demandWeights, observeDemand, type Demand } from '../plan/demand.ts'
 import { fleetNews } from '../plan/fleet-news.ts'
 import { plan, type Action } from '../plan/plan.ts'
-import type { Topology } from '../plan/topology.ts'
+import { isSameTopology, type Topology, topologyOf } from '../plan/topology.ts'
 import type { Leadership, Role } from './leadership.ts'
 import type { LoadBalancer } from './load-balancer.ts'
 import type { Log } from '../../runtime/log.ts'
@@ -106,14 +106,16 @@ export class Cycle {
 
   /**
    * An older copy took the record's place, in the same life: plans made from it would be refused as older for ever.
-   * Under a new era everybody joins anew, and plans are newer again.
+   * It may have gone on since, up to the very version of the plan, which then says something else: every change takes
+   * a seq, so two records of one version that differ are two histories. Under a new era everybody joins anew, and
+   * plans are newer again.
    */
-  #isBehindPlan({ version }: FleetSnapshot): boolean {
-    if (this.#applied === null || compareVersions(version, this.#applied.version) >= 0) return false
-    this.#parts.log.warn(
-      { version, applied: this.#applied.version },
-      'the fleet record is older than the plan in force',
-    )
+  #isBehindPlan({ version, nodes, orders }: FleetSnapshot): boolean {
+    const applied = this.#applied
+    if (applied === null) return false
+    const order = compareVersions(version, applied.version)
+    if (order > 0 || (order === 0 && isSameTopology(topologyOf(version, nodes, orders), applied))) return false
+    this.#parts.log.warn({ version, applied: applied.version }, 'the fleet record is older than the plan in force')
     this.#applied = null
     return true
   }

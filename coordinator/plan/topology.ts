@@ -49,15 +49,19 @@ export function topologyOf(
 /** True when `wanted` says something else than `applied`, and is newer. */
 export function isNews(wanted: Topology, applied: Topology | null): boolean {
   if (applied === null) return true
-  const isSame = sameServers(wanted.servers, applied.servers) && sameOrders(wanted.orders, applied.orders)
-  return compareVersions(wanted.version, applied.version) > 0 && !isSame
+  return compareVersions(wanted.version, applied.version) > 0 && !isSameTopology(wanted, applied)
+}
+
+/** Whether both say the same, of whatever version. */
+export function isSameTopology(a: Topology, b: Topology): boolean {
+  return sameServers(a.servers, b.servers) && sameOrders(a.orders, b.orders)
 }
 
 function sameOrders(a: readonly TopologyOrders[], b: readonly TopologyOrders[]): boolean {
   return a.length === b.length && a.every(({ id, url }, index) => b[index]?.id === id && b[index].url === url)
 }
 
-/** Whether both say the same to the load balancer. */
+/** Whether both send the same shares of buyers to the same nodes. */
 export function sameServers(a: readonly TopologyServer[], b: readonly TopologyServer[]): boolean {
   return (
     a.length === b.length &&
