@@ -77,7 +77,7 @@ export function heal(world: World): void {
     if (link.isCut) link.mend(false)
     link.weather = world.cluster.calm
   }
-  cluster.primary.stalledUntilMs = 0
+  cluster.primary.goOn()
   if (!cluster.primary.isUp) cluster.comeUp(0)
 }
 
@@ -116,7 +116,7 @@ function begin(world: World, kind: FaultKind, isLossy: boolean): void {
     case 'bad_network':
       return badNetwork(world, forMs, later)
     case 'store_stall':
-      cluster.primary.stalledUntilMs = kernel.nowMs + forMs
+      cluster.stall(forMs)
       return world.effect(kind)
     case 'store_restart':
     case 'store_unsynced':

@@ -76,8 +76,17 @@ export class StoreCluster {
     return value
   }
 
+  /** Commands that arrive meanwhile wait for its end. */
+  stall(forMs: number): void {
+    const { primary } = this
+    primary.stalledUntilMs = this.#kernel.nowMs + forMs
+    this.#kernel.schedule(null, forMs, 'goes on', () => {
+      if (this.#kernel.nowMs >= primary.stalledUntilMs) primary.goOn()
+    })
+  }
+
   goDown(): void {
-    this.primary.isUp = false
+    this.primary.die()
     this.onGone(this.primary)
   }
 
@@ -97,7 +106,7 @@ export class StoreCluster {
     const old = this.primary
     this.#promote(entries)
     this.#writeLoss(kind, old, orderStates(this.primary.stock), old.log.length - entries)
-    old.isUp = false
+    old.die()
     this.onGone(old)
     return old
   }
@@ -119,7 +128,7 @@ export class StoreCluster {
     const split = this.splits.at(-1)
     if (split !== undefined) split.toMs = this.#kernel.nowMs
     this.#writeLoss('split_brain', stale.server, stale.common, stale.server.log.length - stale.atEntries)
-    stale.server.isUp = false
+    stale.server.die()
     this.onGone(stale.server)
   }
 
@@ -129,7 +138,7 @@ export class StoreCluster {
     this.primary = old
     old.isUp = true
     this.#writeLoss('return_to_old', present, orderStates(old.stock), present.log.length)
-    present.isUp = false
+    present.die()
     this.onGone(present)
     this.onReplaced()
   }

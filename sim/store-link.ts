@@ -15,7 +15,8 @@ import type { Weather } from './weather.ts'
 
 const COMMAND_TIMEOUT_MS = 1000
 const RECONNECT_MS_MAX = 250
-const LATE_MS_MAX = 3000
+/** A command that went astray is carried out by then, or never. */
+export const LATE_MS_MAX = 3000
 
 interface Call {
   readonly room: StoreRoom
@@ -171,13 +172,11 @@ export class StoreLink {
       this.#heldBack.push(() => this.#arrive(call, isAnswered))
       return
     }
+    call.server.receive(() => this.#carryOut(call, isAnswered), this.#kernel.nowMs)
+  }
+
+  #carryOut(call: Call, isAnswered: boolean): void {
     const { server } = call
-    if (!server.isUp) return
-    const stalledMs = server.stalledUntilMs - this.#kernel.nowMs
-    if (stalledMs > 0) {
-      this.#kernel.schedule(null, stalledMs, call.verb, () => this.#arrive(call, isAnswered))
-      return
-    }
     const executed =
       call.verb === 'durability'
         ? Promise.resolve({ fingerprint: server.fingerprint, durable: true, faults: [] })

@@ -27,8 +27,9 @@ export class StoreServer {
   readonly id: string
   fingerprint: string
   isUp = true
-  /** Commands that arrive wait until then. */
+  /** Commands that arrive wait until then; virtual time. */
   stalledUntilMs = 0
+  #waiting: (() => void)[] = []
   /** How far its clock is off. */
   clockOffsetMs = 0
   log: Entry[] = []
@@ -39,6 +40,28 @@ export class StoreServer {
     this.id = id
     this.fingerprint = fingerprint
     this.stock = this.#empty()
+  }
+
+  /** Carries out what arrives: at once, after the stall, or never if it dies first. */
+  receive(command: () => void, atMs: number): void {
+    if (!this.isUp) return
+    if (atMs < this.stalledUntilMs) this.#waiting.push(command)
+    else command()
+  }
+
+  /** The stall is over: what waited is carried out, in the order in which it came. */
+  goOn(): void {
+    this.stalledUntilMs = 0
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const command of waiting) command()
+  }
+
+  /** Its connections go with it, and what it had not read of them. */
+  die(): void {
+    this.isUp = false
+    this.stalledUntilMs = 0
+    this.#waiting = []
   }
 
   /** The effect is immediate; the promise only carries the reply. */

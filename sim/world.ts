@@ -13,6 +13,7 @@ import { Kernel } from './kernel.ts'
 import { type NodeSettings, NodeProcess } from './node-process.ts'
 import { drawScenario, SALE_ID, type Scenario } from './scenario.ts'
 import { StoreCluster } from './store-cluster.ts'
+import { LATE_MS_MAX } from './store-link.ts'
 import { Witness } from './witness.ts'
 
 /** Virtual time after healing in which everything must be sellable again. */
@@ -23,6 +24,10 @@ const LOOK_EVERY_MS = 250
 /** Until everybody has heard of the last ticket that came back. */
 const NEWS_MS = 1100
 const HOLD_MS_SHORT = 10_000
+/** A command of the operator may still be carried out, whatever was answered: the longest latency with it. */
+const OPERATOR_UNCERTAIN_MS = LATE_MS_MAX + 500
+/** From healing until every node takes part: a death found late, a reload, and joining anew. */
+const TAKES_PART_MS = 10_000
 
 /** A change of a fare's stock, as its operator knows it. */
 export interface StockChange {
@@ -56,6 +61,8 @@ export class World {
   forced = 0
   /** The same while a mark said how far the sale had come. */
   forcedWithMark = 0
+  /** When the operator last asked for anything. */
+  #operatorAtMs = Number.NEGATIVE_INFINITY
   /** The convergence phase came to its end. */
   hasConverged = false
 
@@ -181,8 +188,10 @@ export class World {
     const { random } = kernel
     const { port } = this.cashier.link
     const at = (): number => random.next() * scenario.requestMs
-    const change = (change: StateChange): void =>
-      void port.sales.change(SALE_ID, change, { era: 0, seq: 0 }).catch(() => {})
+    const change = (change: StateChange): void => {
+      this.#operatorAtMs = kernel.nowMs
+      port.sales.change(SALE_ID, change, { era: 0, seq: 0 }).catch(() => {})
+    }
     if (random.next() < 0.2) {
       const pausesMs = at()
       kernel.schedule(null, pausesMs, 'operator', () => change('pause'))
@@ -200,6 +209,7 @@ export class World {
     const { kernel } = this
     const change = { fareId, stock, invokedMs: kernel.nowMs, completedMs: Number.POSITIVE_INFINITY, isDone: false }
     this.stockChanges.push(change)
+    this.#operatorAtMs = kernel.nowMs
     const ask = async (): Promise<void> => {
       const { outcome } = await this.cashier.link.port.sales.setStock(SALE_ID, fareId, stock, { era: 0, seq: 0 })
       change.completedMs = kernel.nowMs
@@ -224,7 +234,9 @@ export class World {
       }
       // Short holds lapse first: a ticket that comes back later would be news to those who heard that none is left.
       const isLapsed = scenario.definition.holdMs > HOLD_MS_SHORT || !hasHolds(record)
-      const isQuiet = this.buyers.open === 0 && this.cashier.isSettled && isCertified && isLapsed && isOpen
+      const isOperatorDone = this.kernel.nowMs > this.#operatorAtMs + OPERATOR_UNCERTAIN_MS
+      const isSold = this.buyers.open === 0 && this.cashier.isSettled && isLapsed
+      const isQuiet = isSold && isCertified && isOpen && isOperatorDone
       if (!isQuiet) quietSinceMs = this.kernel.nowMs
       if (this.kernel.nowMs - quietSinceMs > NEWS_MS) this.#sellTheRest(0)
       else this.kernel.schedule(null, LOOK_EVERY_MS, 'look', look)
@@ -274,10 +286,16 @@ export class World {
         this.buyers.repeat(purchase)
       }
     }
-    this.kernel.schedule(null, 600, 'end', () => {
+    const untilMs = this.scenario.requestMs + TAKES_PART_MS
+    const end = (): void => {
+      if (this.leftOut().length > 0 && this.kernel.nowMs < untilMs) {
+        this.kernel.schedule(null, LOOK_EVERY_MS, 'look', end)
+        return
+      }
       this.hasConverged = true
       this.kernel.stop()
-    })
+    }
+    this.kernel.schedule(null, 600, 'end', end)
   }
 }
 
