@@ -90,7 +90,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   loadbalancer: ['loadbalancer', 'runtime', 'stock/core'],
   'loadbalancer/render': ['loadbalancer/render', 'loadbalancer/problems', 'stock/core', 'runtime/assert'],
   bench: ['bench', 'node/heap', 'runtime', 'stock', 'http', 'config', 'npm:uWebSockets.js', 'npm:ioredis', 'npm:pg'],
-  'bench/ledger': ['bench', 'orders/ledger', 'stock/core', 'runtime'],
+  'bench/ledger': ['bench', 'orders/ledger', 'stock', 'runtime'],
   'bench/micro': [
     'bench',
     'node/pending-buy',

@@ -1,7 +1,10 @@
 /** `npm run bench -- [CHOICE] [options]`. */
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { runKeepUp } from './ledger/keep-up.ts'
 import { runLedger } from './ledger/main.ts'
+import { LEDGERS, type LedgerKind } from './ledger/orders-process.ts'
+import { runStopped } from './ledger/stopped.ts'
 import { askMicro, microLines, QUESTIONS } from './micro/main.ts'
 import { runRatios, STEPS as RATIO_STEPS } from './ratios/main.ts'
 import { exitCodeOf } from './report/judge.ts'
@@ -37,6 +40,13 @@ npm run bench -- micro [--seconds 1] [--only QUESTION,QUESTION]
 npm run bench -- ledger [--orders 100000] [--rounds 3] [--strict]
   How fast a backlog of orders reaches the ledger, on PGlite and on a PostgreSQL server of its own.
 
+npm run bench -- ledger-stopped [--ledger pglite|postgres] [--pairs 7] [--seconds 10] [--rate 3000] [--strict]
+  What a buyer waits with the ledger stopped (kill -9 of the orders process, or of PostgreSQL) against with it running:
+  p99 at a fixed rate of purchases, interleaved pairs. Node and Redis on core 0, load and ledger on core 1.
+
+npm run bench -- ledger-keeps-up [--ledger pglite|postgres] [--seconds 60] [--rate 3000] [--strict]
+  One node sells at a fixed rate while the ledger takes the orders in: how far that is behind, over time.
+
 npm run bench -- help
   This text.
 `
@@ -53,6 +63,8 @@ const OPTIONS = {
   stock: { type: 'string', default: '10000' },
   nodes: { type: 'string', default: '4' },
   orders: { type: 'string', default: '100000' },
+  ledger: { type: 'string', default: 'pglite' },
+  rate: { type: 'string', default: '3000' },
   k6: { type: 'string' },
   out: { type: 'string' },
   help: { type: 'boolean', default: false },
@@ -71,6 +83,8 @@ const CHOICES: Readonly<Record<string, (rest: readonly string[], values: Values)
   rush: chooseRush,
   micro: chooseMicro,
   ledger: chooseLedger,
+  'ledger-stopped': chooseStopped,
+  'ledger-keeps-up': chooseKeepUp,
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -158,6 +172,23 @@ async function chooseLedger(rest: readonly string[], values: Values): Promise<nu
   none(rest)
   const [orders, rounds] = [whole('orders', values.orders), whole('rounds', values.rounds)]
   return runLedger({ orders, rounds, strict: values.strict })
+}
+
+async function chooseStopped(rest: readonly string[], values: Values): Promise<number> {
+  none(rest)
+  const [pairs, seconds] = [whole('pairs', values.pairs), whole('seconds', values.seconds ?? '10')]
+  return runStopped({ ...pacedOf(values), pairs, seconds })
+}
+
+async function chooseKeepUp(rest: readonly string[], values: Values): Promise<number> {
+  none(rest)
+  return runKeepUp({ ...pacedOf(values), seconds: whole('seconds', values.seconds ?? '60') })
+}
+
+function pacedOf({ ledger, rate, strict }: Values): { kind: LedgerKind; rate: number; strict: boolean } {
+  const kind = LEDGERS.find((one) => one === ledger)
+  if (kind === undefined) throw new UsageError(`--ledger ${ledger}: there are ${LEDGERS.join(', ')}`)
+  return { kind, rate: whole('rate', rate), strict }
 }
 
 function none(rest: readonly string[]): void {

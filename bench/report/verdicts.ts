@@ -72,9 +72,15 @@ export function judgeValue(bar: Bar, value: number | null, faults: readonly stri
     verdict: all.length > 0 ? 'FAIL' : isInfo ? 'INFO' : isReached ? 'PASS' : 'NOT REACHED',
     value: isMissing ? null : value,
     lowest: null,
-    bar: atLeast !== undefined ? `>= ${atLeast}` : atMost !== undefined ? `<= ${atMost}` : '',
+    bar: barText(bar),
     faults: all,
   }
+}
+
+function barText({ atLeast, atMost }: Bar): string {
+  if (atLeast === undefined) return atMost === undefined ? '' : `<= ${atMost}`
+  if (atMost === undefined) return `>= ${atLeast}`
+  return atLeast === atMost ? `= ${atLeast}` : `${atLeast}..${atMost}`
 }
 
 /** No verdicts at all is a failure too. */
