@@ -150,7 +150,7 @@ export function redisSales(connection: Connection, witness: ReplicaWitness): Sal
         await connection.run(
           'confirm',
           [keys.sale, keys.nodes, keys.orders, keys.buyers, keys.events],
-          [...callerArgs(caller, rules), columnsOf(items)],
+          [...callerArgs(caller, rules), ...columnsOf(items)],
         ),
       )
       return stoppedOf(wire) ?? confirmReply(wire, items)
@@ -248,21 +248,30 @@ function callerArgs(caller: Caller, rules: QuotaRules): (string | number)[] {
   return [caller.nodeId, caller.epoch, caller.seen.era, caller.seen.seq, caller.lastWriteSeq, ...bufferArgs(rules)]
 }
 
-/** Column by column, so that the script can hand whole columns to HMGET. */
-function columnsOf(items: readonly ConfirmItem[]): string {
+/** Column by column, so that the script can hand whole columns to HMGET; the deadlines apart, as it seldom reads them. */
+function columnsOf(items: readonly ConfirmItem[]): [string, string] {
   const orderIds: string[] = []
   const buyers: string[] = []
   const fareIds: string[] = []
   const quantities: number[] = []
   const deadlines: number[] = []
+  let earliest = Number.MAX_SAFE_INTEGER
   for (const item of items) {
     orderIds.push(item.orderId)
     buyers.push(item.buyer)
     fareIds.push(item.fareId)
     quantities.push(Number.isSafeInteger(item.quantity) ? item.quantity : 0)
     deadlines.push(item.deadlineMs)
+    earliest = Math.min(earliest, item.deadlineMs)
   }
-  return JSON.stringify([orderIds, buyers, fareIds, quantities, deadlines])
+  const columns = [orderIds, buyers, oneForAll(fareIds), oneForAll(quantities), earliest]
+  return [JSON.stringify(columns), JSON.stringify(deadlines)]
+}
+
+/** The one value where all are equal. */
+function oneForAll<T extends string | number>(values: readonly T[]): T | readonly T[] {
+  const [first] = values
+  return first !== undefined && values.every((value) => value === first) ? first : values
 }
 
 function replyOf(wire: WireReply): { version: Version; nowMs: number; state: SaleState } {
@@ -365,9 +374,11 @@ function buyerOfLine(line: string): string {
 }
 
 function confirmReply(wire: WireReply, items: readonly ConfirmItem[]): ConfirmReply {
-  const statuses = listOf<number>(wire.statuses)
+  const { statuses } = wire
+  const one = typeof statuses === 'number' ? statusOfNumber(statuses) : null
+  const each = listOf<number>(statuses)
   const verdicts = items.map((item, i): ConfirmVerdict => {
-    const status = statusOfNumber(statuses[i] ?? 0)
+    const status = one ?? statusOfNumber(each[i] ?? 0)
     const place = String(i + 1)
     if (status === 'held') return { status, order: heldOrder(item, wire.now, wire.seq) }
     if (status === 'replayed') return { status, order: parseOrder(item.orderId, wire.replays[place] ?? '') }

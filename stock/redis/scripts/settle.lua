@@ -125,7 +125,7 @@ if #lines > 0 then
     buyer_writes[#buyer_writes + 1] = count .. lists[buyer]
   end
   sale.seq = seq
-  redis.call('XADD', events_key, sale.era .. '-' .. seq, 't', 'settled', 'ms', now, 's', table.concat(lines, '\n'))
+  redis.call('XADD', events_key, sale.era .. '-' .. seq, 'ms', now, 's', table.concat(lines, '\n'))
   redis.call('HSET', sale_key, unpack(sale_writes))
   redis.call('HSET', orders_key, unpack(order_writes))
   if #buyer_writes > 0 then redis.call('HSET', buyers_key, unpack(buyer_writes)) end
