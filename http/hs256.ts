@@ -22,6 +22,7 @@ export function hs256ShortCut(secret: Buffer): (token: string) => unknown {
   const key = secret.length > BLOCK_BYTES ? Buffer.from(hash('sha256', secret, 'hex'), 'hex') : secret
   const inner = padded(key, 0x36, MAX_TOKEN_LENGTH)
   const outer = padded(key, 0x5c, DIGEST_BYTES)
+  const payload = Buffer.alloc(MAX_TOKEN_LENGTH)
   const expected = Buffer.alloc(SIGNATURE_LENGTH)
   const given = Buffer.alloc(SIGNATURE_LENGTH)
   return (token) => {
@@ -31,12 +32,13 @@ export function hs256ShortCut(secret: Buffer): (token: string) => unknown {
     if (token.indexOf('.', USUAL_HEAD.length) !== payloadEnd) return undefined
     // More bytes than characters: not ASCII, and no token.
     if (inner.write(token, BLOCK_BYTES, 'utf8') !== token.length) return undefined
-    outer.write(hash('sha256', inner.subarray(0, BLOCK_BYTES + payloadEnd), 'hex'), BLOCK_BYTES, 'hex')
+    outer.write(hash('sha256', inner.subarray(0, BLOCK_BYTES + payloadEnd), 'binary'), BLOCK_BYTES, 'latin1')
     expected.write(hash('sha256', outer, 'base64url'), 'latin1')
     given.write(token.slice(signatureAt), 'latin1')
     if (!timingSafeEqual(expected, given)) return undefined
     try {
-      return JSON.parse(Buffer.from(token.slice(USUAL_HEAD.length, payloadEnd), 'base64url').toString()) as unknown
+      const length = payload.write(token.slice(USUAL_HEAD.length, payloadEnd), 'base64url')
+      return JSON.parse(payload.toString('utf8', 0, length)) as unknown
     } catch {
       return undefined
     }

@@ -1,18 +1,15 @@
 /**
  * Who is asking: turns an Authorization header into a buyer.
  *
- * A token is checked once; afterwards it costs one look into a map and a comparison of its expiry. The cache holds two
- * generations: when the young one is full it becomes the old one and the former old one is dropped. So it is bounded,
- * and what is in use stays, without bookkeeping per look.
- *
- * A place of the cache is found by the end of the signature, because hashing a whole token costs more than everything
- * else about a refusal; the whole header is then compared, so nobody passes with somebody else's signature.
+ * A token is checked when it comes first, and once more when it comes again; afterwards it costs one look into a table
+ * and a comparison of its expiry.
  */
 import { createPublicKey } from 'node:crypto'
 import { createVerifier } from 'fast-jwt'
 import type { Clock } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
 import { hs256ShortCut } from './hs256.ts'
+import { SeenTokens } from './seen-tokens.ts'
 
 export interface IdentityOptions {
   readonly mode: 'token' | 'anonymous'
@@ -23,7 +20,7 @@ export interface IdentityOptions {
   /** Checked only when not null. */
   readonly issuer: string | null
   readonly audience: string | null
-  /** Tokens per generation of the cache. Default 50,000. */
+  /** Tokens to be remembered, at most about twice as many. Default 100,000. */
   readonly cacheSize?: number
 }
 
@@ -35,20 +32,13 @@ export type Identity =
   | { readonly outcome: 'refused'; readonly detail: string }
 
 type Known = Extract<Identity, { outcome: 'known' }>
-/** One place of the cache. */
-interface Kept {
-  readonly authorization: string
-  readonly identity: Known
-}
 
 const LEEWAY_MS = 5000
 const BUYER = /^[\x20-\x7e]{1,128}$/
 const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+)$/i
-/** Of the header; also bounds what one place of the cache holds. */
+/** Of the header; also bounds what is remembered of it. */
 const MAX_LENGTH = 4096
-const DEFAULT_CACHE_SIZE = 50_000
-/** Characters of the signature: 120 of its bits. */
-const PLACE_LENGTH = 20
+const DEFAULT_CACHE_SIZE = 100_000
 
 const MISSING: Identity = { outcome: 'missing' }
 const NOT_BEARER: Identity = { outcome: 'refused', detail: 'the Authorization header is not of the form Bearer TOKEN' }
@@ -65,27 +55,24 @@ export class Identifier {
   readonly #clock: Clock
   readonly #anonymous: boolean
   readonly #verifiers: readonly Verify[]
-  readonly #cacheSize: number
   readonly #anonymousPrefix: string
   #anonymousCount = 0
-  #young = new Map<string, Kept>()
-  #old = new Map<string, Kept>()
+  readonly #seen: SeenTokens<Known>
 
   constructor(options: IdentityOptions, clock: Clock, random: Random) {
     this.#clock = clock
     this.#anonymous = options.mode === 'anonymous'
     this.#verifiers = createVerifiers(options)
-    this.#cacheSize = options.cacheSize ?? DEFAULT_CACHE_SIZE
+    this.#seen = new SeenTokens(options.cacheSize ?? DEFAULT_CACHE_SIZE)
     this.#anonymousPrefix = `anon-${random.hex(10)}-`
   }
 
   /** `authorization` is the header as it came, empty text where there is none. */
   identify(authorization: string): Identity {
     if (authorization === '') return this.#anonymous ? this.#newBuyer() : MISSING
-    const place = authorization.slice(-PLACE_LENGTH)
-    const kept = this.#young.get(place) ?? this.#fromOld(place)
-    if (kept === undefined || kept.authorization !== authorization) return this.#check(authorization)
-    return kept.identity.expiresAtMs > this.#clock.nowMs() ? kept.identity : EXPIRED
+    const known = this.#seen.get(authorization)
+    if (known === undefined) return this.#check(authorization)
+    return known.expiresAtMs > this.#clock.nowMs() ? known : EXPIRED
   }
 
   /** The same for a token alone, as it comes over a WebSocket. */
@@ -98,20 +85,6 @@ export class Identifier {
     return { outcome: 'anonymous', buyer: this.#anonymousPrefix + this.#anonymousCount.toString(36) }
   }
 
-  #fromOld(place: string): Kept | undefined {
-    const kept = this.#old.get(place)
-    if (kept !== undefined) this.#remember(place, kept)
-    return kept
-  }
-
-  #remember(place: string, kept: Kept): void {
-    if (this.#young.size >= this.#cacheSize) {
-      this.#old = this.#young
-      this.#young = new Map()
-    }
-    this.#young.set(place, kept)
-  }
-
   #check(authorization: string): Identity {
     if (authorization.length > MAX_LENGTH) return NOT_BEARER
     const token = BEARER.exec(authorization)?.[1]
@@ -120,9 +93,7 @@ export class Identifier {
     for (const verify of this.#verifiers) {
       try {
         const identity = judgeClaims(verify(token), this.#clock.nowMs())
-        if (identity.outcome === 'known') {
-          this.#remember(authorization.slice(-PLACE_LENGTH), { authorization, identity })
-        }
+        if (identity.outcome === 'known') this.#seen.see(authorization, identity)
         return identity
       } catch (error) {
         if (isClaimError(error)) refused = BAD_CLAIMS

@@ -21,8 +21,8 @@ export class HeldBack {
   }
 
   /** Tells at once where there is nothing to wait for. */
-  tell(barrier: Barrier | null, nowMs: number, tell: () => void): void {
-    if (barrier === null || this.#isOver(barrier, nowMs)) tell()
+  tell(barrier: Barrier, nowMs: number, tell: () => void): void {
+    if (this.#isOver(barrier, nowMs)) tell()
     else this.#waiting.push({ ...barrier, tell })
   }
 

@@ -139,6 +139,25 @@ describe('refusals', () => {
   })
 })
 
+describe('a desk that is listened to', () => {
+  it('tells of the orders it made as soon as they are made, and once', async () => {
+    const rushing = await start()
+    // Orders that are made right after the opening are told once all nodes have heard of it.
+    await vi.advanceTimersByTimeAsync(1000)
+    const desk = first(rushing.desks)
+    const heard: string[] = []
+    desk.listener = { isWaiting: false, onOrders: ({ orderIds }) => heard.push(...orderIds), onGap: () => {} }
+    await settled(desk.heartbeat())
+    const before = desk.quota.winners.cursor
+    // The next heartbeat, which would read the event, comes later than this.
+    await settled(rushing.buy(desk, { buyer: 'ann', key: 'a' }))
+    expect(heard).toEqual(['ann/a'])
+    expect(desk.quota.winners.cursor).toEqual({ ...before, seq: before.seq + 1 })
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(heard).toEqual(['ann/a'])
+  })
+})
+
 async function soldOut(): Promise<Rush> {
   const rushing = await start({ tickets: 3, desks: 2 })
   // Orders that are made right after the opening are told once all nodes have heard of it.

@@ -196,7 +196,7 @@ export class SaleDesk {
       buy.answer({ by: 'trouble', code: 'busy' })
       return
     }
-    const nowMs = this.#clock.monotonicMs()
+    const nowMs = buy.arrivedMs
     const admission = this.quota.admit(buy, nowMs)
     if (admission.to === 'store' || admission.to === 'line') {
       buy.onDue = this.#onDue
@@ -407,6 +407,7 @@ export class SaleDesk {
     const { verdicts, nowMs } = reply
     const { acknowledger } = this.#settings
     const judged: Ordered[] = []
+    let held = 0
     const barriers = barriersOf(reply, receivedMs)
     for (let i = 0; i < batch.length; i += 1) {
       const buy = batch[i]
@@ -420,14 +421,24 @@ export class SaleDesk {
       if (verdict.status === 'held') {
         this.lastWriteSeq = Math.max(this.lastWriteSeq, reply.version.seq)
         this.#countConfirmed(buy)
+        held += 1
       }
       if (verdict.order !== undefined) this.quota.winners.add(buy.buyer)
-      const barrier = barriers.find(({ fareId, seq }) => fareId === buy.fareId && isAfter(verdict, seq)) ?? null
+      const barrier = barriers.length === 0 ? null : barrierFor(barriers, buy, verdict)
       if (hasOrder(verdict) && acknowledger !== undefined) judged.push({ buy, verdict, barrier })
       else this.#tell({ buy, verdict, barrier }, nowMs)
     }
     if (acknowledger !== undefined && judged.length > 0) void this.#acknowledge(acknowledger, judged, reply)
+    else if (held > 0 && barriers.length === 0) this.#passOwn(batch, reply)
     if (this.quota.lacksWinners) void this.heartbeat()
+  }
+
+  /** In a rush a node makes most events itself: those that nothing came before need not be read and taken in again. */
+  #passOwn(batch: readonly PendingBuy[], { version, verdicts }: ConfirmReply): void {
+    if (!this.quota.winners.passOwn(version) || this.listener === null) return
+    const made = batch.filter((_, i) => verdicts[i]?.status === 'held')
+    const [orderIds, buyers] = [made.map(({ orderId }) => orderId), made.map(({ buyer }) => buyer)]
+    this.listener.onOrders({ orderIds, buyers, settled: [] })
   }
 
   /** Answers orders once they are as safe as `ack` promises; until then nobody can say what became of them. */
@@ -467,7 +478,11 @@ export class SaleDesk {
 
   /** Until then the buyer may hear no more than that the outcome is unknown. */
   #tell({ buy, verdict, barrier }: Judged, nowMs: number): void {
-    if (barrier !== null) buy.isUncertain = true
+    if (barrier === null) {
+      buy.answer({ by: 'store', verdict, nowMs })
+      return
+    }
+    buy.isUncertain = true
     this.#heldBack.tell(barrier, this.#clock.monotonicMs(), () => buy.answer({ by: 'store', verdict, nowMs }))
   }
 
@@ -622,7 +637,9 @@ export class SaleDesk {
   }
 }
 
-function barriersOf(reply: ConfirmReply, receivedMs: number): (Barrier & { readonly fareId: string })[] {
+type FareBarrier = Barrier & { readonly fareId: string }
+
+function barriersOf(reply: ConfirmReply, receivedMs: number): FareBarrier[] {
   return reply.unheard.map(({ fareId, seq, forMs }) => ({ fareId, seq, untilMs: receivedMs + forMs }))
 }
 
@@ -637,6 +654,10 @@ function verdictAsKept(verdict: Ordered['verdict'], orders: ReadonlyMap<string, 
   const { state, reason, paidAtMs, releasedAtMs } = kept
   const status = state === 'held' ? verdict.status : 'replayed'
   return { ...verdict, status, order: { ...verdict.order, state, reason, paidAtMs, releasedAtMs } }
+}
+
+function barrierFor(barriers: readonly FareBarrier[], buy: PendingBuy, verdict: ConfirmVerdict): Barrier | null {
+  return barriers.find(({ fareId, seq }) => fareId === buy.fareId && isAfter(verdict, seq)) ?? null
 }
 
 /** Is it an order that came into being after that change? */

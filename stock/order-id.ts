@@ -10,7 +10,7 @@
 import { hash } from 'node:crypto'
 import { assert } from '../runtime/assert.ts'
 
-const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
+const ALPHABET = Buffer.from('0123456789abcdefghjkmnpqrstvwxyz')
 const ID_LENGTH = 26
 const BITS_PER_CHARACTER = 5
 const BLOCK_BYTES = 64
@@ -42,19 +42,21 @@ function padded(key: Buffer, pad: number, room: number): Buffer {
   return buffer
 }
 
-/** `bytes` as characters. */
+const id = Buffer.alloc(ID_LENGTH)
+
+/** `bytes` as characters. Text made a character at a time would have to be put together again by whoever reads it. */
 function base32(bytes: string): string {
-  let text = ''
   let bits = 0
   let window = 0
-  for (let i = 0; text.length < ID_LENGTH; i += 1) {
-    window = (window << 8) | bytes.charCodeAt(i)
-    bits += 8
-    while (bits >= BITS_PER_CHARACTER && text.length < ID_LENGTH) {
-      bits -= BITS_PER_CHARACTER
-      text += ALPHABET[(window >>> bits) & 31]
+  let from = 0
+  for (let at = 0; at < ID_LENGTH; at += 1) {
+    if (bits < BITS_PER_CHARACTER) {
+      window = ((window << 8) | bytes.charCodeAt(from)) & 0xffff
+      from += 1
+      bits += 8
     }
-    window &= (1 << bits) - 1
+    bits -= BITS_PER_CHARACTER
+    id[at] = ALPHABET[(window >>> bits) & 31] as number
   }
-  return text
+  return id.toString('latin1')
 }

@@ -1,14 +1,15 @@
 /**
  * All buyers who ever got an order in the sale. A buyer outside this set cannot be repeating a request that won,
- * so a refusal from memory does them no wrong. It only grows.
+ * so a refusal from memory does them no wrong. It only grows, and may take a stranger for a winner, never the reverse.
  *
  * It follows the sale's events by a cursor. A node that has just joined an era does not know what came before: it
  * reads the whole set in pages, and follows events from the version noted first.
  */
 import { compareVersions, type Version, VERSION_ZERO } from '../../stock/core/words.ts'
+import { BuyerMarks } from './buyer-marks.ts'
 
 export class Winners {
-  readonly #buyers = new Set<string>()
+  readonly #buyers = new BuyerMarks()
   /** `reading` the whole set; `following` events. */
   #mode: 'reading' | 'following' = 'reading'
   #reading = 0
@@ -64,6 +65,16 @@ export class Winners {
     for (const buyer of buyers) this.#buyers.add(buyer)
     if (compareVersions(cursor, this.#cursor) > 0) this.#cursor = cursor
     if (isComplete && compareVersions(at, this.#completeAt) > 0) this.#completeAt = at
+  }
+
+  /**
+   * This node itself made the change at `version`, and has added its winners: if it follows the cursor at once, there
+   * is nothing about it to be read. False when something lies between.
+   */
+  passOwn(version: Version): boolean {
+    if (version.era !== this.#cursor.era || version.seq !== this.#cursor.seq + 1) return false
+    this.#cursor = version
+    return true
   }
 
   /** Could this buyer have won at or before `version`? False only when that is known. */
