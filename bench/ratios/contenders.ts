@@ -11,6 +11,7 @@ export interface Plan {
   readonly directory: string
   readonly secret: string
   readonly file: RequestFile
+  /** Of a duel; rounds where it is one against two. */
   readonly pairs: number
   readonly seconds: number
   readonly warmUpSeconds: number
@@ -36,7 +37,7 @@ export interface Contender {
 
 const BARE = fileURLToPath(new URL('../baselines/bare.js', import.meta.url))
 const HUGE_STOCK = 5_000_000
-/** Fewer than the node's token cache keeps (50,000): a token that it saw before is a token that it knows. */
+/** A third of what the node's table of tokens has room for: a token that it saw before is one that it knows. */
 export const KNOWN_TOKENS = 40_000
 
 export const BATCHED: SiteSettings = { fsync: 'off', stock: HUGE_STOCK, node: {} }

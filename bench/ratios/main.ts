@@ -6,7 +6,7 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { tokenSigner } from '../../http/sign-token.ts'
 import { exitCode, judgePairs, judgeValue, median, type Pair, type Verdict, verdictLines } from '../report/verdicts.ts'
-import { measureAlone } from './alone.ts'
+import { ALONE_PER_SECOND_MAX, ALONE_SECONDS, measureAlone } from './alone.ts'
 import {
   answerShape,
   bare,
@@ -121,16 +121,18 @@ export async function measureRatios(
     if (wants(step)) verdicts.push(...(await runDuel(plan, step, duel, samples)))
   }
   if (wants('alone'))
-    for (const fsync of ['always', 'off'] as const) verdicts.push(...(await measureAlone(plan, fsync)))
+    for (const fsync of ['always', 'off'] as const) verdicts.push(...(await measureAlone(plan, fsync, say)))
   if (wants('store')) verdicts.push(...judgeStore(await measureStore(directory)))
   return { verdicts, samples }
 }
 
 async function makePlan(options: RatioLength, directory: string): Promise<Plan> {
-  const { pairs, seconds, connections } = options
+  const { pairs, seconds, connections, only } = options
   const secret = randomBytes(32).toString('hex')
-  const warmUpCount = WARM_UP_SECONDS * REQUESTS_PER_SECOND_MAX
-  const count = warmUpCount + seconds * REQUESTS_PER_SECOND_MAX
+  const isDuel = only.length === 0 || only.some((step) => step in DUELS)
+  const perSecond = isDuel ? REQUESTS_PER_SECOND_MAX : ALONE_PER_SECOND_MAX
+  const warmUpCount = WARM_UP_SECONDS * perSecond
+  const count = warmUpCount + Math.max(seconds, ALONE_SECONDS) * perSecond
   say(`signing ${count} tokens`)
   const file = await writeRequests(join(directory, 'requests'), secret, count)
   return { directory, secret, file, pairs, seconds, connections, warmUpSeconds: WARM_UP_SECONDS, warmUpCount }
