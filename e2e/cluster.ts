@@ -272,7 +272,7 @@ export class Cluster {
   /** Down, purged, and proof that nothing is left: no process, no directory. */
   async end(): Promise<void> {
     this.#remember()
-    const down = await farebox(this.dir, ['down', '--purge'])
+    const down = await farebox(this.dir, ['down', '--purge', '--yes'])
     for (const child of this.#ownChildren) child.kill('SIGKILL')
     const left = [...this.#known].filter(([pid, started]) => startOf(pid) === started)
     for (const [pid] of left) process.kill(pid, 'SIGKILL')

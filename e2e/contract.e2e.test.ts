@@ -361,7 +361,7 @@ it('paused: come again, and opened it goes on; closed: for good', async () => {
     const replies = await Promise.all(WAYS.map((way, index) => buy(`b${52 + index}`, { way })))
     return replies.every(({ status }) => status === 201)
   })
-  await cluster.read('sale', 'close', 'rush')
+  await cluster.read('sale', 'close', 'rush', '--yes')
   for (const way of WAYS) {
     expectProblem(await buy('b51', { way }), 409, 'closed')
     expect((await buy('b50', { way, key })).status).toBe(200)

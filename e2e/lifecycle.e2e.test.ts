@@ -113,7 +113,7 @@ it('Ctrl-C in the foreground ends everything', async () => {
     expect(pids.filter(isRunning)).toEqual([])
     expect(await openPorts(view)).toEqual([])
   } finally {
-    expect((await farebox(space.dir, ['down', '--purge'])).code).toBe(0)
+    expect((await farebox(space.dir, ['down', '--purge', '--yes'])).code).toBe(0)
     expect(existsSync(space.dir)).toBe(false)
     rmSync(space.root, { recursive: true, force: true })
   }

@@ -146,7 +146,7 @@ export class Cluster {
 
 /** Also for signals: it must be over when it returns. */
 function takeDown(spec: ClusterSpec): void {
-  const [program, args] = fareboxCommand(spec, ['down', '--purge'])
+  const [program, args] = fareboxCommand(spec, ['down', '--purge', '--yes'])
   spawnSync(program, args, { stdio: 'ignore' })
 }
 

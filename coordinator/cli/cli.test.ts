@@ -1,5 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
+import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createVerifier } from 'fast-jwt'
@@ -149,6 +150,27 @@ describe('no cluster', () => {
     expect((await farebox('--admin', 'http://127.0.0.1:1', '--token-file', '/dev/null', 'nodes')).exitCode).toBe(3)
   })
 
+  it('a coordinator and a Redis that hang are told within two seconds', async () => {
+    const held = new Set<Socket>()
+    const hung = createTcpServer((socket) => void held.add(socket))
+    await new Promise<void>((resolve) => {
+      hung.listen(0, '127.0.0.1', resolve)
+    })
+    const { port } = hung.address() as AddressInfo
+    const members = ['c1', 'c2', 'c3'].map((id) => ({ id, adminUrl: `http://127.0.0.1:${port}`, process: null }))
+    await writeFile(join(directory, 'cluster.json'), JSON.stringify({ coordinators: members }))
+    const config = `identity: { secret: "${SECRET}" }\nredis: { url: "redis://127.0.0.1:${port}" }\n`
+    await writeFile(join(directory, 'config.yaml'), config)
+    const startMs = performance.now()
+    for (const argv of [['nodes'], ['node', 'drain', 'n1'], ['sale', 'export', 'demo']]) {
+      const said = await farebox(...argv, '--dir', directory)
+      expect([said.exitCode, said.stderr]).toEqual([3, expect.stringContaining('does not answer') as string])
+    }
+    expect(performance.now() - startMs).toBeLessThan(3 * 2000)
+    for (const socket of held) socket.destroy()
+    hung.close()
+  })
+
   it('a broken configuration exits 2 and tells its faults', async () => {
     await writeFile(join(directory, 'config.yaml'), 'ack: maybe\nquotas: 1\n')
     const said = await farebox('config', 'show', '--dir', directory, '--json')
@@ -201,14 +223,17 @@ describe('asking a coordinator', () => {
     expect(JSON.parse((await farebox('audit', 'demo', '--json', ...(await remote(url)))).stdout)).toEqual(report)
   })
 
-  it('recover needs --yes without a terminal, and then asks nothing of the cluster; close does not', async () => {
+  it('recover and close need --yes without a terminal, and without it ask nothing of the cluster', async () => {
     const { url, asked } = await standIn(200, { outcome: 'changed', sale: SALE, notHeardBy: [] })
-    const said = await farebox('sale', 'recover', 'demo', ...(await remote(url)))
-    expect(said.exitCode).toBe(2)
-    expect(said.stderr).toContain('--yes')
-    expect(asked).toEqual([])
-    expect((await farebox('sale', 'recover', 'demo', '--yes', ...(await remote(url)))).exitCode).toBe(0)
-    expect((await farebox('sale', 'close', 'demo', ...(await remote(url)))).exitCode).toBe(0)
+    for (const act of ['recover', 'close']) {
+      asked.length = 0
+      const said = await farebox('sale', act, 'demo', ...(await remote(url)))
+      expect([said.exitCode, said.stdout]).toEqual([2, ''])
+      expect(said.stderr).toContain('--yes')
+      expect(asked).toEqual([])
+      expect((await farebox('sale', act, 'demo', '--yes', ...(await remote(url)))).exitCode).toBe(0)
+      expect(asked).toHaveLength(1)
+    }
   })
 
   it('a bad sale file tells all faults and asks nothing', async () => {

@@ -16,7 +16,7 @@ import { ordersDoor } from '../operations/orders-door.ts'
 import { realWorld, type World } from '../operations/world.ts'
 import { readCluster } from '../supervise/cluster-file.ts'
 import { CliError, EXIT, refusal, type CommonOptions } from './frame.ts'
-import { connectStock } from './stock.ts'
+import { connectStockWithin } from './stock.ts'
 
 export interface AdminCall {
   readonly method: 'GET' | 'POST'
@@ -30,6 +30,7 @@ export interface DirectWorld extends World {
 }
 
 const PROBE_MS = 600
+const STORE_WITHIN_MS = 800
 const CALL_MS = 30_000
 /** An audit reads every order. */
 const AUDIT_MS = 600_000
@@ -42,17 +43,16 @@ export async function ask<T>(
   direct: ((world: DirectWorld) => Promise<T>) | null,
 ): Promise<T> {
   const token = readToken(common)
-  for (const adminUrl of adminUrls(common)) {
-    if (!(await answers(adminUrl))) continue
-    return (await callLeader(adminUrl, token, call)) as T
-  }
+  const tried = adminUrls(common)
+  const adminUrl = await firstToAnswer(tried)
+  if (adminUrl !== null) return (await callLeader(adminUrl, token, call)) as T
   if (common.admin !== undefined) {
     throw new CliError(EXIT.noCluster, 'no_cluster', `no coordinator answers at ${common.admin}`)
   }
   return withStore(common, async (world) => {
     // A coordinator that `up` did not start is known to the store.
     const { leader } = await world.port.fleet.read()
-    if (leader !== null && (await answers(leader.adminUrl))) {
+    if (leader !== null && !tried.includes(leader.adminUrl) && (await answers(leader.adminUrl))) {
       return (await callLeader(leader.adminUrl, token, call)) as T
     }
     if (direct !== null) return direct(world)
@@ -85,6 +85,12 @@ function readToken(common: CommonOptions): string {
   }
 }
 
+/** All are asked at once: some may be stopped, and each of those takes the whole time. */
+async function firstToAnswer(urls: readonly string[]): Promise<string | null> {
+  const asked = urls.map(async (url) => ((await answers(url)) ? url : Promise.reject(new Error(url))))
+  return Promise.any(asked).catch(() => null)
+}
+
 async function answers(adminUrl: string): Promise<boolean> {
   try {
     const response = await fetch(new URL('/healthz', adminUrl), { signal: AbortSignal.timeout(PROBE_MS) })
@@ -97,9 +103,8 @@ async function answers(adminUrl: string): Promise<boolean> {
 /** The same for what is too long for one piece, such as an export. */
 export async function askStream(common: CommonOptions, path: string): Promise<AsyncIterable<string>> {
   const token = readToken(common)
-  for (const adminUrl of adminUrls(common)) {
-    if (await answers(adminUrl)) return streamFromLeader(adminUrl, token, path)
-  }
+  const adminUrl = await firstToAnswer(adminUrls(common))
+  if (adminUrl !== null) return streamFromLeader(adminUrl, token, path)
   if (common.admin !== undefined) {
     throw new CliError(EXIT.noCluster, 'no_cluster', `no coordinator answers at ${common.admin}`)
   }
@@ -208,7 +213,7 @@ async function withStore<T>(common: CommonOptions, work: (world: DirectWorld) =>
   if (url === null) throw new CliError(EXIT.noCluster, 'no_cluster', `nothing says which Redis ${common.dir} uses`)
   let port: StockPort
   try {
-    port = await connectStock(url, config.redis.commandTimeoutMs)
+    port = await connectStockWithin(url, config.redis.commandTimeoutMs, STORE_WITHIN_MS)
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     const message = `neither a coordinator nor Redis answers: ${why}. Start the cluster with "farebox up --dir ${common.dir}"`

@@ -1,7 +1,7 @@
 /** An example or two for every command, shown by `--help`. A test fails for a command without one. */
 export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   up: ['up --sale config/demo-sale.yaml', 'up --nodes 4 --weights 1,2,3,4 --port 0 --detach'],
-  down: ['down', 'down --purge'],
+  down: ['down', 'down --purge', 'down --purge --yes'],
   status: ['status', 'status --json | jq .problems'],
   doctor: ['doctor'],
   version: ['version'],
@@ -10,7 +10,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   'sale show': ['sale show demo'],
   'sale open': ['sale open demo'],
   'sale pause': ['sale pause demo'],
-  'sale close': ['sale close demo'],
+  'sale close': ['sale close demo', 'sale close demo --yes'],
   'sale recover': ['sale recover demo', 'sale recover demo --yes'],
   'sale stock': ['sale stock demo second --set 12000'],
   'sale export': ['sale export demo --format csv > orders.csv'],

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WEIGHT_MAX, type NodeChangeResult } from '../operations/fleet-change.ts'
-import type { NodesView } from '../operations/views.ts'
+import { nodesView, type NodesView } from '../operations/views.ts'
 import { addNode, startNode } from '../supervise/cluster.ts'
 import type { NodeRecord } from '../supervise/cluster-file.ts'
 import { compareVersions } from '../../stock/core/words.ts'
@@ -122,7 +122,8 @@ export async function changeNode(
 }
 
 export function nodesOf(common: CommonOptions): Promise<NodesView> {
-  return ask<NodesView>(common, { method: 'GET', path: '/admin/nodes' }, null)
+  const call = { method: 'GET', path: '/admin/nodes' } as const
+  return ask<NodesView>(common, call, async ({ port, rules }) => nodesView(await port.fleet.read(), rules))
 }
 
 async function untilDrained(common: CommonOptions, id: string, waitMs: number): Promise<void> {

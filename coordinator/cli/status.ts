@@ -6,6 +6,7 @@ import { clusterStatus } from '../supervise/cluster.ts'
 import { readCluster, type ClusterFile } from '../supervise/cluster-file.ts'
 import { ask } from './cluster.ts'
 import { CliError, EXIT, type CommonOptions, type RegisterCommand } from './frame.ts'
+import { shownState } from './nodes.ts'
 import { table } from './table.ts'
 
 export const registerStatus: RegisterCommand = (cli) => {
@@ -82,7 +83,7 @@ function storedLines(view: StatusView): string[] {
     `leader: ${view.leader === null ? 'none' : `${view.leader.id} at ${view.leader.adminUrl}`}`,
     table(
       ['NODE', 'STATE', 'WEIGHT', 'EPOCH', 'LAST SEEN'],
-      view.nodes.map(({ id, state, weight, epoch, lastSeenAt }) => [id, state, weight, epoch, lastSeenAt]),
+      view.nodes.map((node) => [node.id, shownState(node), node.weight, node.epoch, node.lastSeenAt]),
     ),
     table(
       ['SALE', 'STATE', 'ERA', 'SEQ'],

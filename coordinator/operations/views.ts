@@ -60,6 +60,10 @@ export function saleView(snapshot: SaleSnapshot): SaleView {
 }
 
 export interface NodesView {
+  /** By the store's clock, as all times here. */
+  readonly at: string
+  /** No coordinator leads: nobody declares deaths, so the states are as they were when one last did. */
+  readonly isStale: boolean
   /** Of the fleet's record: what a change may expect. */
   readonly version: Version
   /** The version up to which nginx does what the record says. */
@@ -73,11 +77,15 @@ export interface NodesView {
     readonly lastSeenAt: string
     /** The store has heard of it within `deadAfterMs`. */
     readonly isHeard: boolean
+    /** How long ago the store last heard of it. */
+    readonly silentMs: number
   }[]
 }
 
 export function nodesView(fleet: FleetSnapshot, { deadAfterMs }: Pick<QuotaRules, 'deadAfterMs'>): NodesView {
   return {
+    at: timeOf(fleet.nowMs),
+    isStale: fleet.leader === null,
     version: fleet.version,
     appliedVersion: fleet.applied,
     items: fleet.nodes.map(({ id, epoch, state, weight, url, lastSeenMs }) => ({
@@ -88,6 +96,7 @@ export function nodesView(fleet: FleetSnapshot, { deadAfterMs }: Pick<QuotaRules
       url,
       lastSeenAt: timeOf(lastSeenMs),
       isHeard: fleet.nowMs - lastSeenMs <= deadAfterMs,
+      silentMs: Math.max(0, fleet.nowMs - lastSeenMs),
     })),
   }
 }

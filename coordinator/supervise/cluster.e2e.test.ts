@@ -133,7 +133,9 @@ describe('up', () => {
     expect(aliveProcesses(file)).toEqual([])
     expect(file.supervisor && isAlive(file.supervisor)).toBe(false)
     expect((await farebox(['down'])).json).toMatchObject({ stopped: [] })
-    expect((await farebox(['down', '--purge'])).code).toBe(0)
+    expect(await farebox(['down', '--purge'])).toMatchObject({ code: 2, json: { error: { code: 'needs_yes' } } })
+    expect(existsSync(dir)).toBe(true)
+    expect((await farebox(['down', '--purge', '--yes'])).code).toBe(0)
     expect(existsSync(dir)).toBe(false)
   })
 
