@@ -8,7 +8,7 @@ const HOLD_SECONDS = 5
 let cluster: Cluster
 beforeAll(async () => {
   const sale = saleText({ seat: 1, last: 1 }, { limitPerBuyer: 1, holdSeconds: HOLD_SECONDS })
-  cluster = await Cluster.up({ nodes: 2, sale, config: 'latePayment: retake\n' })
+  cluster = await Cluster.up({ nodes: 2, sale, config: 'latePayment: retake\nquota: { share: demand }\n' })
 })
 afterAll(async () => cluster.end())
 
@@ -91,5 +91,29 @@ describe('a payment that comes too late', () => {
       return ok && fares.every(({ paid }) => paid === 1)
     })
     expect(await ordersOf('dan')).toMatchObject([{ id: dan.id, state: 'released', reason: 'expired' }])
+  })
+})
+
+describe('quota.share: demand', () => {
+  it('gives the node that a crowd meets the larger share, while it sells', async () => {
+    const path = cluster.space.file('crowd.yaml', saleText({ seat: 100_000 }, { id: 'crowd' }))
+    await cluster.read('sale', 'create', path)
+    await cluster.read('sale', 'open', 'crowd')
+    const { url } = cluster.node('n1')
+    const buyers = await cluster.tokens(3000)
+    const weightsOf = async (): Promise<Record<string, number>> => {
+      const { fares } = await cluster.read<{ fares: { nodes: { id: string; weight: number }[] }[] }>('quota', 'crowd')
+      return Object.fromEntries((fares[0]?.nodes ?? []).map(({ id, weight }) => [id, weight]))
+    }
+    expect(await weightsOf()).toEqual({ n1: 1, n2: 1 })
+    await until('the share to follow', async () => {
+      for (const { buyer, token } of buyers.splice(0, 50)) {
+        const wish = { buyer, token, key: freshKey(), saleId: 'crowd', fareId: 'seat', quantity: 1 }
+        expect((await buyOnce(wish, url)).status).toBe(201)
+      }
+      const { n1 = 0, n2 = 1 } = await weightsOf()
+      return n1 >= 3 * n2
+    })
+    expect((await cluster.audit('crowd')).problems).toEqual([])
   })
 })

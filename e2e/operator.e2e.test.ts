@@ -1,16 +1,28 @@
 /** What an operator does to a running fleet, while buyers who never repeat a request go on buying. */
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import http from 'node:http'
-import { readFileSync, statSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buyOnce, request, Rush, type Attempt, type Purchase } from './client.ts'
-import { Cluster, runProgram, saleText, type FleetNode } from './cluster.ts'
+import {
+  Cluster,
+  farebox as run,
+  isRunning,
+  runProgram,
+  saleText,
+  untilGone,
+  type FleetNode,
+  type NodeView,
+} from './cluster.ts'
 import { HEALTHY, judge, say, wishOf, type Buyer } from './rush.ts'
 import { pause, until } from './wait.ts'
 
-const STOCK = 6000
-const BUYERS = 7000
+const farebox = join(import.meta.dirname, '..', 'bin', 'farebox')
+const STOCK = 9000
+const BUYERS = 11_000
+/** After the change in mid-sale. */
+const STOCK_AT_LAST = 9200
 
 let cluster: Cluster
 let buyers: Buyer[]
@@ -263,8 +275,6 @@ describe('logs', () => {
 })
 
 describe('the command line', () => {
-  const farebox = join(import.meta.dirname, '..', 'bin', 'farebox')
-
   it('ends in silence when nobody reads what it says', async () => {
     const pipe = `'${farebox}' status --dir '${cluster.dir}' | head -c 0; echo "exit \${PIPESTATUS[0]}"`
     const { stdout, stderr } = await runProgram('bash', ['-c', pipe])
@@ -318,8 +328,6 @@ class RealTerminal {
 }
 
 describe('watch', () => {
-  const farebox = join(import.meta.dirname, '..', 'bin', 'farebox')
-
   it('fills a real terminal, follows its size, and leaves it as it was', async () => {
     const load = new SteadyLoad(50)
     const terminal = new RealTerminal()
@@ -329,7 +337,7 @@ describe('watch', () => {
         const screen = await terminal.screen()
         return /buys\/s {4}won [1-9]/.test(screen) && screen
       })
-      for (const wanted of ['q quits', 'rush  open', 'of 6,000 left', 'no alarms', 'leader c1']) {
+      for (const wanted of ['q quits', 'rush  open', 'of 9,000 left', 'no alarms', 'leader c1']) {
         expect(full).toContain(wanted)
       }
       for (const { id } of cluster.view.nodes) expect(full).toMatch(new RegExp(`^${id} +live`, 'm'))
@@ -355,20 +363,120 @@ describe('watch', () => {
   })
 })
 
-describe('events --follow', () => {
-  it('tells what happens while it runs', async () => {
-    const farebox = join(import.meta.dirname, '..', 'bin', 'farebox')
-    const child = spawn(farebox, ['events', '--follow', '--json', '--limit', '1', '--dir', cluster.dir])
+/** A command that goes on, and what it has said so far. */
+function follow(...args: string[]): { readonly child: ChildProcess; readonly said: () => string } {
+  const child = spawn(farebox, [...args, '--dir', cluster.dir])
+  let text = ''
+  child.stdout.on('data', (chunk) => (text += String(chunk)))
+  return { child, said: () => text }
+}
+
+describe('events --follow and logs -f', () => {
+  it('tell what happens while they run', async () => {
+    const events = follow('events', '--follow', '--json', '--limit', '1')
+    const logs = follow('logs', 'c1', '-f', '--json', '--limit', '1')
     try {
-      let text = ''
-      child.stdout.on('data', (chunk) => (text += String(chunk)))
-      await until('the first event', () => text !== '')
+      await until('the first event and the first line', () => events.said() !== '' && logs.said() !== '')
+      const before = logs.said().length
       await cluster.read('node', 'weight', 'n1', '2')
-      await until('the news', () => text.includes('node n1 weighed 1, weighs 2'))
+      await until('the news', () => events.said().includes('node n1 weighed 1, weighs 2'))
+      const line = await until('a line of the log', () =>
+        logs
+          .said()
+          .slice(before)
+          .split('\n')
+          .find((one) => one.includes('weights set')),
+      )
+      expect(JSON.parse(line)).toMatchObject({ process: 'c1' })
       await cluster.read('node', 'weight', 'n1', '1')
     } finally {
-      child.kill('SIGKILL')
+      events.child.kill('SIGKILL')
+      logs.child.kill('SIGKILL')
     }
+  })
+})
+
+describe('what cannot be undone', () => {
+  it('is shown and asked at a terminal, and refused without one unless it says --yes', async () => {
+    const spare = cluster.space.file('spare.yaml', saleText({ seat: 7 }, { id: 'spare' }))
+    await cluster.read('sale', 'create', spare)
+    await cluster.read('sale', 'open', 'spare')
+    const stateOfSpare = async (): Promise<unknown> =>
+      (await cluster.read<{ state: string }>('sale', 'show', 'spare')).state
+    for (const args of [
+      ['sale', 'close', 'spare'],
+      ['down', '--purge'],
+    ]) {
+      expect(await cluster.farebox(...args)).toMatchObject({ code: 2, json: { error: { code: 'needs_yes' } } })
+      const terminal = new RealTerminal()
+      await terminal.open(200, 30, `'${farebox}' ${args.join(' ')} --dir '${cluster.dir}'; echo "left with $?"; cat`)
+      try {
+        const asked = await until('the question', async () => {
+          const screen = await terminal.screen()
+          return screen.includes('[y/N]') && screen
+        })
+        // The stock of the sale that would end; the processes and sales that would go.
+        for (const wanted of args[0] === 'sale' ? ['REMAINING', 'seat      7'] : ['runs: ', 'n1', 'sale spare: open']) {
+          expect(asked).toContain(wanted)
+        }
+        await terminal.press('Enter')
+        await until('the end', async () => (await terminal.screen()).includes('left with 1'))
+      } finally {
+        await terminal.close()
+      }
+    }
+    expect(await stateOfSpare()).toBe('open')
+    await cluster.read('sale', 'close', 'spare', '--yes')
+    expect(await stateOfSpare()).toBe('closed')
+  })
+})
+
+describe('a node that is added', () => {
+  it('sells its share under load, and killed and started again sells as before', { timeout: 120_000 }, async () => {
+    const load = new SteadyLoad(60)
+    const added = await cluster.read<NodeView>('node', 'add', '--weight', '2')
+    expect(added).toMatchObject({ id: 'n5', weight: 2 })
+    const { host } = new URL(added.url)
+    await until('requests for it', () => cluster.accessLog().includes(host))
+    expect(await stateOf('n5')).toMatchObject({ state: 'live', weight: 2 })
+    expect(await load.end()).toEqual([])
+
+    process.kill(added.pid, 'SIGKILL')
+    await untilGone([added.pid])
+    const dead = await until('its death', async () => {
+      const found = await stateOf('n5')
+      return found?.state === 'dead' && found
+    })
+    const mark = cluster.accessLog().length
+    const started = await cluster.read<NodeView>('node', 'start', 'n5')
+    expect(started).toMatchObject({ id: 'n5', url: added.url, weight: 2 })
+    expect(isRunning(started.pid)).toBe(true)
+    const again = new SteadyLoad(60)
+    await until('requests for it again', () => cluster.accessLog().slice(mark).includes(host))
+    expect(await again.end()).toEqual([])
+    const back = await stateOf('n5')
+    expect(back?.state).toBe('live')
+    expect(back?.epoch).toBeGreaterThan(dead.epoch)
+  })
+})
+
+describe('the stock', () => {
+  it('is raised and lowered while buyers buy, and the audit holds after each', async () => {
+    const load = new SteadyLoad(80)
+    for (const stock of [STOCK + 500, STOCK - 700, STOCK_AT_LAST]) {
+      const seen = load.attempts.length
+      expect(await cluster.read('sale', 'stock', 'rush', 'seat', '--set', String(stock))).toMatchObject({
+        outcome: 'changed',
+      })
+      const { ok, problems, fares } = await cluster.audit()
+      expect([ok, problems]).toEqual([true, []])
+      expect(fares).toMatchObject([{ stock, diff: 0 }])
+      await until('purchases meanwhile', () => load.attempts.length > seen + 20)
+    }
+    const tooLow = await cluster.farebox('sale', 'stock', 'rush', 'seat', '--set', '1')
+    expect(tooLow.code).toBe(1)
+    expect((await cluster.audit()).fares).toMatchObject([{ stock: STOCK_AT_LAST }])
+    expect(await load.end()).toEqual([])
   })
 })
 
@@ -379,6 +487,126 @@ describe('after all that', () => {
       { target: () => cluster.view.url },
     )
     history.push(...(await rush.run()))
-    expect(await judge(cluster, history, { stock: { seat: STOCK }, limit: 2, answers: HEALTHY })).toEqual([])
+    expect(await judge(cluster, history, { stock: { seat: STOCK_AT_LAST }, limit: 2, answers: HEALTHY })).toEqual([])
+  })
+})
+
+/** `farebox version`, which asks nobody anything: what this machine needs at the moment to start any command. */
+async function startMs(): Promise<number> {
+  const beganMs = performance.now()
+  await cluster.farebox('version')
+  return performance.now() - beganMs
+}
+
+async function within2s(...args: string[]) {
+  const slownessMs = await startMs()
+  const beganMs = performance.now()
+  const run = await cluster.farebox(...args)
+  expect(performance.now() - beganMs, args.join(' ')).toBeLessThan(2000 + 2 * slownessMs)
+  return run
+}
+
+describe('a coordinator that hangs', () => {
+  it('is told within two seconds; looking goes on without it, and says that it is stale', async () => {
+    const pid = cluster.view.coordinators[0]?.pid ?? 0
+    process.kill(pid, 'SIGSTOP')
+    try {
+      await until('its lease to end', async () => (await within2s('nodes')).json, 5000)
+      const stale = await until('the view to be stale', async () => {
+        const { code, json } = await within2s('nodes')
+        return code === 0 && (json as { isStale: boolean }).isStale && { json }
+      })
+      expect(stale.json).toMatchObject({ items: [{ id: 'n1', state: 'live', isHeard: true }, {}, {}, {}, {}] })
+      const drain = await within2s('node', 'drain', 'n1')
+      expect(drain).toMatchObject({ code: 3, json: { error: { code: 'no_coordinator' } } })
+      expect((await within2s('sale', 'show', 'rush')).code).toBe(0)
+      process.kill(cluster.view.redis.pid, 'SIGSTOP')
+      try {
+        const hung = await within2s('nodes')
+        expect(hung).toMatchObject({ code: 3, json: { error: { code: 'no_cluster' } } })
+        process.kill(pid, 'SIGCONT')
+        const half = await within2s('nodes')
+        expect(half.code).not.toBe(0)
+      } finally {
+        process.kill(cluster.view.redis.pid, 'SIGCONT')
+      }
+    } finally {
+      process.kill(pid, 'SIGCONT')
+    }
+    await until('a leader', async () => (await cluster.farebox('node', 'weight', 'n1', '1')).code === 0)
+  })
+})
+
+/** A certificate for 127.0.0.1, valid for a century, and its key: no secret. */
+function pem(name: 'cert' | 'key'): string {
+  return join(import.meta.dirname, 'tls', `loopback-${name}.pem`)
+}
+
+describe('the admin API over TLS', () => {
+  it('is led by a coordinator elsewhere when this one dies, and the dead node no longer shows as live', async () => {
+    const away = join(cluster.space.root, 'away')
+    mkdirSync(away)
+    for (const name of ['admin.token', 'viewer.token', 'identity.secret']) {
+      copyFileSync(join(cluster.dir, name), join(away, name))
+    }
+    const admin = `admin:\n  certFile: ${pem('cert')}\n  keyFile: ${pem('key')}\n`
+    writeFileSync(join(away, 'config.yaml'), readFileSync(join(cluster.dir, 'config.yaml'), 'utf8') + admin)
+    const trust = { NODE_EXTRA_CA_CERTS: pem('cert') }
+    const c2 = spawn(farebox, ['run', 'coordinator', '--id', 'c2', '--dir', away, '--json'])
+    let said = ''
+    c2.stdout.on('data', (chunk) => (said += String(chunk)))
+    try {
+      const url = await until('its address', () => /"adminUrl":"(https:[^"]*)"/.exec(said)?.[1])
+      const remote = ['--admin', url, '--token-file', join(away, 'admin.token')]
+      // It follows, and shows the way to the one that leads.
+      expect(await run(cluster.dir, ['nodes', ...remote], trust)).toMatchObject({ code: 0, json: { isStale: false } })
+      // Who does not know the certificate, or has no token, gets nowhere; nor does anybody in the clear.
+      expect((await run(cluster.dir, ['nodes', ...remote])).code).toBe(3)
+      expect((await run(cluster.dir, ['nodes', '--admin', url, '--token-file', '/dev/null'], trust)).code).toBe(1)
+      expect((await run(cluster.dir, ['nodes', '--admin', url.replace('https', 'http')], trust)).code).toBe(3)
+
+      const [pid, victim] = [cluster.view.coordinators[0]?.pid ?? 0, cluster.pids().get('n4') ?? 0]
+      for (const one of [pid, victim]) process.kill(one, 'SIGKILL')
+      await until('the new leader to declare the death', async () => {
+        const { code, json } = await run(cluster.dir, ['nodes', ...remote], trust)
+        const { items = [] } = json as { items?: FleetNode[] }
+        return code === 0 && items.find(({ id }) => id === 'n4')?.state === 'dead'
+      })
+      const big = await run(cluster.dir, ['node', 'weight', 'n1', '3', ...remote], trust)
+      expect(big).toMatchObject({ code: 0, json: { outcome: 'changed', after: { weight: 3 } } })
+    } finally {
+      c2.kill('SIGTERM')
+      await until('its end', () => c2.exitCode !== null || c2.signalCode !== null)
+    }
+  })
+
+  it('is not spoken in the clear on another address', async () => {
+    const args = ['run', 'coordinator', '--id', 'c3']
+    const run3 = await run(cluster.dir, args, { FAREBOX_ADMIN_HOST: '0.0.0.0' })
+    expect(run3).toMatchObject({ code: 2, json: { error: { code: 'bad_config' } } })
+    expect(JSON.stringify(run3.json)).toContain('admin.certFile')
+  })
+})
+
+describe('a node that dies while no coordinator lives', () => {
+  it('shows for how long it has been silent, by Redis’s clock', async () => {
+    process.kill(cluster.pids().get('n3') ?? 0, 'SIGKILL')
+    const silent = await until('its silence to show', async () => {
+      const { isStale, items } = await cluster.read<{
+        isStale: boolean
+        items: { id: string; state: string; isHeard: boolean; silentMs: number }[]
+      }>('nodes')
+      const node = items.find(({ id }) => id === 'n3')
+      return isStale && node?.isHeard === false && node
+    })
+    expect(silent.silentMs).toBeGreaterThan(1500)
+    const { stdout } = await runProgram(join(import.meta.dirname, '..', 'bin', 'farebox'), [
+      'nodes',
+      '--dir',
+      cluster.dir,
+    ])
+    expect(stdout).toMatch(/^stale: no coordinator leads/)
+    expect(stdout).toMatch(/^n3 +live, silent \d+\.\d s/m)
+    expect(stdout).toMatch(/^n1 +live +/m)
   })
 })

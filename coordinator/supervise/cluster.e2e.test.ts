@@ -186,6 +186,15 @@ describe('up', () => {
     expect(readCluster(dir)).toBeNull()
   })
 
+  it('makes and opens its sale though each call fails once to say that it was done', async () => {
+    const args = ['up', '--detach', '--port', '0', '--nodes', '1', '--sale', saleFile()]
+    const run = await farebox(args, { FAKE_TROUBLE: '1' })
+    expect(run, run.stderr).toMatchObject({ code: 0 })
+    const asked = readFileSync(join(dir, 'logs', 'c1.log'), 'utf8').match(/^asked .*$/gm)
+    const [make, open] = ['asked /admin/sales', 'asked /admin/sales/demo/open']
+    expect(asked).toEqual([make, make, open, open])
+  })
+
   it('with a sale that differs from the one made exits 1 and stops what it started', async () => {
     const differs = saleFile()
     // The stand-in forgets on restart, so the sale that it knows is planted by its environment.

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Stands in for bin/farebox in tests of the supervisor: real `up` and `down`, and processes that only answer.
-// FAKE_SALE is a sale that exists; FAKE_FAIL names a process that ends at once, FAKE_HANG one that never becomes ready.
+// FAKE_SALE is a sale that exists; FAKE_TROUBLE makes each call's first try work and fail to say so; FAKE_FAIL names a process that ends at once, FAKE_HANG one that never becomes ready.
 import { createServer } from 'node:http'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -30,16 +30,23 @@ function runProcess() {
   }
   readFileSync(join(option('--dir'), 'config.yaml'))
   const sales = new Map(process.env.FAKE_SALE ? [['demo', process.env.FAKE_SALE]] : [])
+  const tried = new Set()
   serve(option('--admin-port'), (request, body) => {
+    if (request.method === 'POST') console.log(`asked ${request.url}`)
     if (request.url === '/readyz') return process.env.FAKE_HANG === id ? [503, { waiting: 'for ever' }] : [200, {}]
     const token = readFileSync(join(option('--dir'), 'admin.token'), 'utf8')
     if (request.headers.authorization !== `Bearer ${token}`)
       return [401, { error: { code: 'unauthenticated', message: 'bad token' } }]
+    if (process.env.FAKE_TROUBLE && !tried.has(request.url)) {
+      tried.add(request.url)
+      sales.set('demo', body)
+      return [409, { error: { code: 'internal', message: 'the call failed' } }]
+    }
     if (request.url.endsWith('/open')) return [200, { outcome: 'changed' }]
     if (sales.size === 0) sales.set('demo', body)
     else if (sales.get('demo') !== body)
       return [409, { error: { code: 'sale_differs', message: 'sale "demo" exists and differs' } }]
-    else return [200, { outcome: 'unchanged' }]
+    else return [200, { outcome: 'unchanged', sale: { state: process.env.FAKE_TROUBLE ? 'draft' : 'paused' } }]
     return [201, { outcome: 'created' }]
   })
   if (kind === 'node' || kind === 'orders') serve(option('--port'), () => [200, { node: id }])
