@@ -77,7 +77,7 @@ export function heal(world: World): void {
     if (link.isCut) link.mend(false)
     link.weather = world.cluster.calm
   }
-  cluster.primary.goOn()
+  cluster.endStall()
   if (!cluster.primary.isUp) cluster.comeUp(0)
 }
 

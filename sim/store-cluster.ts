@@ -81,8 +81,19 @@ export class StoreCluster {
     const { primary } = this
     primary.stalledUntilMs = this.#kernel.nowMs + forMs
     this.#kernel.schedule(null, forMs, 'goes on', () => {
-      if (this.#kernel.nowMs >= primary.stalledUntilMs) primary.goOn()
+      if (this.#kernel.nowMs >= primary.stalledUntilMs) this.#goOn(primary)
     })
+  }
+
+  endStall(): void {
+    this.#goOn(this.primary)
+  }
+
+  /** Each command on its own, so that a witness sees what it did before the next. */
+  #goOn(server: StoreServer): void {
+    for (const command of server.goOn()) {
+      this.#kernel.schedule(null, 0, 'waited', () => server.receive(command, this.#kernel.nowMs))
+    }
   }
 
   goDown(): void {

@@ -49,12 +49,12 @@ export class StoreServer {
     else command()
   }
 
-  /** The stall is over: what waited is carried out, in the order in which it came. */
-  goOn(): void {
+  /** The stall is over: what waited, in the order in which it came. */
+  goOn(): readonly (() => void)[] {
     this.stalledUntilMs = 0
     const waiting = this.#waiting
     this.#waiting = []
-    for (const command of waiting) command()
+    return waiting
   }
 
   /** Its connections go with it, and what it had not read of them. */
