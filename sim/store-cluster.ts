@@ -20,6 +20,8 @@ export interface Loss {
   readonly entries: number
   /** Processes that ran just then and had seen clearly more than the store has now. */
   readonly knowers: readonly string[]
+  /** A server that has every change of it came back as primary, and no sale was certified in between: nothing is missing. */
+  isUndone: boolean
 }
 
 export class StoreCluster {
@@ -37,6 +39,9 @@ export class StoreCluster {
   /** By order id: the loss that took it last. */
   readonly lost = new Map<string, Loss>()
   readonly losses: Loss[] = []
+  /** By loss: the whole log from which entries were lost. */
+  readonly #lostFrom = new Map<Loss, StoreServer['log']>()
+  #certifiedAtMs = Number.NEGATIVE_INFINITY
   /** Whoever holds connections hears that a server answers no more. */
   onGone: (server: StoreServer) => void = () => {}
   /** After every command that was carried out. */
@@ -71,6 +76,7 @@ export class StoreCluster {
   async execute(server: StoreServer, room: StoreRoom, verb: string, args: readonly unknown[]): Promise<unknown> {
     const storeMs = this.nowMs(server)
     const reply = server.execute(room, verb, args, storeMs, this.#kernel.nowMs)
+    if (room === 'sales' && verb === 'certify') this.#certifiedAtMs = this.#kernel.nowMs
     const value = await reply
     this.onExecuted(server, room, verb, args, value)
     return value
@@ -148,6 +154,9 @@ export class StoreCluster {
     const present = this.primary
     this.primary = old
     old.isUp = true
+    for (const loss of this.losses) {
+      if (loss.atMs > this.#certifiedAtMs && old.hasChangesOf(this.#lostFrom.get(loss) ?? [])) loss.isUndone = true
+    }
     this.#writeLoss('return_to_old', present, orderStates(old.stock), present.log.length)
     present.die()
     this.onGone(present)
@@ -165,7 +174,7 @@ export class StoreCluster {
 
   #replace(kind: LossKind, entries: number, fingerprint: string): void {
     const { primary } = this
-    const before = { stock: primary.stock }
+    const before = { stock: primary.stock, log: primary.log }
     const lostEntries = primary.log.length - entries
     if (lostEntries > 0) primary.become(primary.log, entries)
     primary.fingerprint = fingerprint
@@ -173,10 +182,11 @@ export class StoreCluster {
     this.onReplaced()
   }
 
-  #writeLoss(kind: LossKind, from: Pick<StoreServer, 'stock'>, to: OrderStates, entries: number): void {
+  #writeLoss(kind: LossKind, from: Pick<StoreServer, 'stock' | 'log'>, to: OrderStates, entries: number): void {
     if (entries === 0) return
-    const loss: Loss = { kind, atMs: this.#kernel.nowMs, entries, knowers: this.whoKnowsMore() }
+    const loss: Loss = { kind, atMs: this.#kernel.nowMs, entries, knowers: this.whoKnowsMore(), isUndone: false }
     this.losses.push(loss)
+    this.#lostFrom.set(loss, from.log)
     for (const orderId of ordersMissing(from.stock, to)) this.lost.set(orderId, loss)
   }
 

@@ -19,6 +19,8 @@ interface Entry {
   readonly fingerprint: string
   /** Virtual time. */
   readonly atMs: number
+  /** A sale had another version after it: refusals and signs of life are no change. */
+  isChange: boolean
 }
 
 const READS = /^(read|scan|events)/
@@ -68,8 +70,24 @@ export class StoreServer {
   execute(room: StoreRoom, verb: string, args: readonly unknown[], storeMs: number, atMs: number): Promise<unknown> {
     this.#context.storeMs = storeMs
     this.#context.fingerprint = this.fingerprint
-    if (!READS.test(verb)) this.log.push({ room, verb, args, storeMs, fingerprint: this.fingerprint, atMs })
-    return this.#perform(room, verb, args)
+    if (READS.test(verb)) return this.#perform(room, verb, args)
+    const entry = { room, verb, args, storeMs, fingerprint: this.fingerprint, atMs, isChange: false }
+    this.log.push(entry)
+    const before = this.#versions()
+    const reply = this.#perform(room, verb, args)
+    entry.isChange = this.#versions() !== before
+    return reply
+  }
+
+  /** Whether every change of a sale that another log has is in this one, too. */
+  hasChangesOf(other: readonly Entry[]): boolean {
+    // An entry is one object in every log that has it, and logs that share one share all before it.
+    const last = other.findLastIndex(({ isChange }) => isChange)
+    return last < 0 || this.log[last] === other[last]
+  }
+
+  #versions(): string {
+    return [...this.stock.saleRecords].map(([id, { era, seq }]) => `${id} ${era} ${seq}`).join()
   }
 
   /** How many entries a copy has that is so much behind. */

@@ -83,7 +83,7 @@ function ordinary(more: Partial<Evidence> = {}): Evidence {
 }
 
 const { history: HISTORY, orders: ORDERS, creations: CREATIONS } = ordinary()
-const LOSS = { kind: 'failover' as const, atMs: 400, entries: 1, knowers: ['n1'] }
+const LOSS = { kind: 'failover' as const, atMs: 400, entries: 1, knowers: ['n1'], isUndone: false }
 
 function withPurchase(...more: Purchase[]): Partial<Evidence> {
   return { history: [...HISTORY, ...more] }
@@ -203,6 +203,17 @@ describe('a hold that came back with an old history', () => {
     expect(
       rules({ losses: [{ ...taken, atMs: 900 }, back], lost: new Map([['o9', { ...taken, atMs: 900 }]]) }),
     ).toContain('ghost_hold')
+  })
+})
+
+describe('a loss that was undone before anybody sold', () => {
+  it('need not be told', () => {
+    expect(violationsOf(ordinary({ losses: [{ ...LOSS, isUndone: true }] }))).toEqual([])
+  })
+
+  it('hides no other', () => {
+    const losses = [{ ...LOSS, isUndone: true }, LOSS]
+    expect(violationsOf(ordinary({ losses })).map(({ rule }) => rule)).toEqual(['silent_loss'])
   })
 })
 

@@ -55,12 +55,15 @@ export function noneLost(evidence: Evidence): Violation[] {
   })
 }
 
-/** A store found behind is told to an operator: some node that ran from then on knew more. */
+/**
+ * A store found behind is told to an operator: some node that ran from then on knew more. Not when all of it was back
+ * before any sale was opened again: then nothing is missing, and whoever had asked by then finds a store that is whole.
+ */
 export function lossIsTold({ wasAlarmed, losses, disturbedMs }: Evidence): Violation[] {
   if (wasAlarmed) return []
-  for (const { kind, atMs, entries, knowers } of losses) {
+  for (const { kind, atMs, entries, knowers, isUndone } of losses) {
     const knower = knowers.find((id) => (disturbedMs.get(id) ?? Number.NEGATIVE_INFINITY) < atMs)
-    if (knower === undefined || kind === 'split_brain') continue
+    if (knower === undefined || kind === 'split_brain' || isUndone) continue
     const witness = `${kind} took ${entries} writes at ${atMs.toFixed(1)} ms, ${knower} had seen them, and nobody was told`
     return [{ rule: 'silent_loss', witness }]
   }
