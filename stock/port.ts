@@ -179,15 +179,20 @@ export interface SettleItem {
   readonly orderId: string
   readonly fate: { readonly state: 'paid' } | { readonly state: 'released'; readonly reason: ReleaseReason }
   readonly atMs: number
+  /** What the ledger knows of the order, so that it can come back if the store has lost it. */
+  readonly known?: KnownOrder
 }
+
+export type KnownOrder = Pick<Order, 'fareId' | 'quantity' | 'buyer' | 'createdAtMs'>
 
 export interface SettleReply extends Reply {
   readonly outcome: 'settled'
   /**
-   * One per item: `settled` now, `already` so, `conflict` (its fate is another and final), or `unknown_order`
-   * (not in the store).
+   * One per item: `settled` now, `already` so, `conflict` (its fate is another and final), `unlawful` (the fare's
+   * counters cannot take it: they were changed by hand), or `unknown_order` (not in the store, and it cannot come back:
+   * too few tickets remain, or nothing is known of it).
    */
-  readonly results: readonly ('settled' | 'already' | 'conflict' | 'unknown_order')[]
+  readonly results: readonly ('settled' | 'already' | 'conflict' | 'unlawful' | 'unknown_order')[]
 }
 
 /** Orders that came into being after a version, and what the store says of itself, all at one instant. */

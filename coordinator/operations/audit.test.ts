@@ -134,6 +134,28 @@ describe('audit of a whole sale', () => {
 })
 
 describe('audit of the ledger', () => {
+  it('holds when orders came back that the store had lost: they are no node’s', async () => {
+    const { sales } = world.port
+    const known = { fareId: 'second', quantity: 1, buyer: 'erin', createdAtMs: 1 }
+    const items = [
+      { orderId: 'lost1', fate: { state: 'paid' }, atMs: 2, known },
+      {
+        orderId: 'lost2',
+        fate: { state: 'released', reason: 'expired' },
+        atMs: 2,
+        known: { ...known, buyer: 'frank' },
+      },
+    ] as const
+    const before = await audit(world, 'demo')
+    await sales.settle('demo', items, (await readDemo()).version)
+    await n1.heartbeat()
+    await n2.heartbeat()
+    await take()
+    const report = await audit(world, 'demo')
+    expect(report.problems).toEqual([])
+    expect(report.fares[0]?.paid).toBe((before.fares[0]?.paid ?? 0) + 1)
+  })
+
   it('counts what is on its way in, or on its way back, as pending', async () => {
     await n1.sell('o5', 'erin', 2)
     await world.process.ledger.decide([{ orderId: 'o1', fate: { state: 'released', reason: 'cancelled' } }], null)

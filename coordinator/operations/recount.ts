@@ -18,9 +18,13 @@ export interface Problem {
   readonly witness: string
 }
 
+/** Of an order that the store had lost, and that came back when it met its fate: it was made by none of its nodes. */
+const CAME_BACK_SEQ = 0
+
 /** What an order was at `seq`; null when it was not there yet. */
 export function stateAsOf(order: Order, seq: number): 'held' | 'paid' | 'released' | null {
-  if (order.createdSeq > seq) return null
+  const madeSeq = order.createdSeq === CAME_BACK_SEQ ? (order.paidSeq ?? order.releasedSeq ?? 0) : order.createdSeq
+  if (madeSeq > seq) return null
   if (order.releasedSeq !== null && order.releasedSeq <= seq) return 'released'
   return order.paidSeq !== null && order.paidSeq <= seq ? 'paid' : 'held'
 }
@@ -63,7 +67,7 @@ export class Recount {
       this.problems.push({ rule: 'order_record', witness: `order ${order.id}: ${fault}` })
     this.seqMax = Math.max(this.seqMax, order.createdSeq, order.paidSeq ?? 0, order.releasedSeq ?? 0)
     const state = stateAsOf(order, this.seq)
-    if (state !== null) this.confirmed += order.quantity
+    if (state !== null && order.createdSeq !== CAME_BACK_SEQ) this.confirmed += order.quantity
     this.#countFare(order, state)
     this.#countBuyer(order, state)
   }
@@ -91,7 +95,8 @@ export class Recount {
 export function faultsOf(order: Order): string[] {
   const faults: string[] = []
   if (!Number.isSafeInteger(order.quantity) || order.quantity < 1) faults.push(`quantity ${order.quantity}`)
-  if (!Number.isSafeInteger(order.createdSeq) || order.createdSeq < 1) faults.push(`made at seq ${order.createdSeq}`)
+  if (!Number.isSafeInteger(order.createdSeq) || order.createdSeq < CAME_BACK_SEQ)
+    faults.push(`made at seq ${order.createdSeq}`)
   if (order.state === 'paid' && order.paidSeq === null) faults.push('paid, but at no seq')
   if (order.state === 'held' && order.paidSeq !== null) faults.push(`held, but paid at seq ${order.paidSeq}`)
   if ((order.state === 'released') !== (order.releasedSeq !== null)) {
@@ -100,6 +105,7 @@ export function faultsOf(order: Order): string[] {
   if ((order.state === 'released') !== (order.reason !== null)) {
     faults.push(`${order.state}, but with ${order.reason === null ? 'no reason' : `the reason ${order.reason}`}`)
   }
+  if (order.state === 'held' && order.createdSeq === CAME_BACK_SEQ) faults.push('held, but made at no seq')
   const first = order.paidSeq ?? order.releasedSeq
   if (first !== null && first <= order.createdSeq)
     faults.push(`made at seq ${order.createdSeq}, changed at seq ${first}`)

@@ -193,8 +193,8 @@ export interface Ledger {
   decide(decisions: readonly Decision[], storeNowMs: number | null): Promise<readonly DecisionResult[]>
   /** Held orders past their deadline by both clocks are released as `expired`; returns them. */
   expire(saleId: string, storeNowMs: number, limit: number): Promise<readonly LedgerOrder[]>
-  /** Orders whose fate the store has not heard of, oldest fate first. */
-  unsettled(saleId: string, limit: number): Promise<readonly LedgerOrder[]>
+  /** Orders whose fate the store has not heard of, oldest fate first, without the first `skip` of them. */
+  unsettled(saleId: string, limit: number, skip?: number): Promise<readonly LedgerOrder[]>
   /** The store knows these fates now. */
   markSettled(settled: readonly Decision[]): Promise<void>
 

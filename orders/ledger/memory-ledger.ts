@@ -231,11 +231,11 @@ export class MemoryLedger implements Ledger {
     return after
   }
 
-  async unsettled(saleId: string, limit: number): Promise<readonly LedgerOrder[]> {
+  async unsettled(saleId: string, limit: number, skip = 0): Promise<readonly LedgerOrder[]> {
     return inPosition(this.#sales.get(saleId))
       .map(({ order }) => order)
       .filter(({ isSettled }) => !isSettled)
-      .slice(0, limit)
+      .slice(skip, skip + limit)
   }
 
   async markSettled(settled: readonly Decision[]): Promise<void> {

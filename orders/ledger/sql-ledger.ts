@@ -249,12 +249,12 @@ export class SqlLedger implements Ledger {
     })
   }
 
-  async unsettled(saleId: string, limit: number): Promise<readonly LedgerOrder[]> {
+  async unsettled(saleId: string, limit: number, skip = 0): Promise<readonly LedgerOrder[]> {
     return ordersOf(
       await selectOrders(
         this.#database,
-        'where o.sale_id = $1 and not o.is_settled order by o.sale_id, o.position limit $2',
-        [saleId, limit],
+        'where o.sale_id = $1 and not o.is_settled order by o.sale_id, o.position limit $2 offset $3',
+        [saleId, limit, skip],
       ),
     )
   }

@@ -88,6 +88,19 @@ describe('fates', () => {
   })
 })
 
+/** As an older copy of the store has it: no record, not counted, not listed. */
+function lose(world: World, id: string): void {
+  const record = world.stock.saleRecords.get(SALE)
+  const order = record?.orders.get(id)
+  const fare = record?.fares.get(FARE)
+  const buyer = record?.buyers.get(order?.buyer ?? '')
+  if (record === undefined || order === undefined || fare === undefined || buyer === undefined) throw new Error(id)
+  record.orders.delete(id)
+  record.buyers.delete(order.buyer)
+  fare.held -= order.quantity
+  fare.remaining += order.quantity
+}
+
 describe('settling', () => {
   it('sounds an alarm for an order that the store does not know, and does not let it hide the others', async () => {
     const world = await createWorld(10)
@@ -109,6 +122,95 @@ describe('settling', () => {
     world.clock.advance(60_000)
     await process.reconciler.turn()
     expect(process.metrics.unsettleable.value).toBe(2)
+  })
+
+  it('leaves a tombstone of a released order that the store has lost: its tickets are not returned twice', async () => {
+    const world = await createWorld(10)
+    const process = world.start()
+    await sold(world, process, 'ann', 'bob')
+    lose(world, 'o-ann')
+    expect(counters(world)).toEqual({ remaining: 9, held: 1, paid: 0 })
+    await process.fates.cancel('o-ann')
+    expect(world.storeOrder('o-ann')).toMatchObject({ state: 'released', reason: 'cancelled', buyer: 'ann' })
+    expect(counters(world)).toEqual({ remaining: 9, held: 1, paid: 0 })
+    expect(await world.buy('ann'), 'the same request again').toEqual([])
+    await takeAll(process)
+    await process.reconciler.turn()
+    expect(await rowsOf(world.ledger)).toEqual(
+      new Map([
+        ['o-ann', 'cancelled'],
+        ['o-bob', 'held'],
+      ]),
+    )
+    expect(process.metrics.unsettleable.value).toBe(0)
+  })
+
+  it('brings a paid order back that the store has lost, as soon as there is a ticket for it', async () => {
+    const world = await createWorld(2)
+    const process = world.start()
+    await sold(world, process, 'ann', 'bob')
+    lose(world, 'o-ann')
+    await world.buy('eve')
+    await process.fates.pay('o-ann')
+    expect([process.metrics.unsettleable.value, world.storeOrder('o-ann')]).toEqual([1, undefined])
+    await takeAll(process)
+    // The ledger had no room for eve's, so its ticket is there again.
+    await process.reconciler.turn()
+    world.clock.advance(60_000)
+    await process.reconciler.turn()
+    expect(counters(world)).toEqual({ remaining: 0, held: 1, paid: 1 })
+    await takeAll(process)
+    await process.reconciler.turn()
+    expect(await rowsOf(world.ledger)).toEqual(
+      new Map([
+        ['o-ann', 'paid'],
+        ['o-bob', 'held'],
+        ['o-eve', 'conflict'],
+      ]),
+    )
+  })
+
+  it('finds what can be settled behind any number of fates that cannot', async () => {
+    const world = await createWorld(20_000)
+    const process = world.start()
+    const buyers = Array.from({ length: 12_000 }, (_, index) => `b${index}`)
+    await sold(world, process, ...buyers, 'ann')
+    const ids = buyers.map((buyer) => `o-${buyer}`)
+    const expired = { state: 'released', reason: 'expired' } as const
+    const inStore = ids.map((orderId) => ({ orderId, fate: expired, atMs: 1 }))
+    await world.stock.sales.settle(SALE, inStore, { era: 0, seq: 0 })
+    const cancelled = { state: 'released', reason: 'cancelled' } as const
+    const decisions = [...ids, 'o-ann'].map((orderId) => ({ orderId, fate: cancelled }))
+    await world.ledger.decide(decisions, null)
+    for (let turns = 0; (await process.reconciler.turn()) === 0; turns += 1) expect(turns).toBeLessThan(20)
+    expect((await rowsOf(world.ledger)).get('o-ann')).toBe('cancelled')
+    expect(world.storeOrder('o-ann')).toMatchObject({ reason: 'cancelled' })
+  })
+
+  it('lets no fare whose counters were changed by hand hold up the others', async () => {
+    const world = await createWorld(10)
+    const process = world.start()
+    await sold(world, process, 'ann', 'bob', 'eve')
+    const fare = world.stock.saleRecords.get(SALE)?.fares.get(FARE)
+    if (fare === undefined) throw new Error('no fare')
+    fare.held -= 2
+    const fate = { state: 'released', reason: 'cancelled' } as const
+    await world.ledger.decide(
+      ['o-ann', 'o-bob', 'o-eve'].map((orderId) => ({ orderId, fate })),
+      null,
+    )
+    await process.reconciler.turn()
+    expect([...(await rowsOf(world.ledger)).values()]).toEqual([
+      'cancelled',
+      'cancelled unsettled',
+      'cancelled unsettled',
+    ])
+    expect([fare.held, process.metrics.unsettleable.value]).toEqual([0, 2])
+    fare.held += 2
+    world.clock.advance(60_000)
+    await process.reconciler.turn()
+    expect([...(await rowsOf(world.ledger)).values()]).toEqual(['cancelled', 'cancelled', 'cancelled'])
+    expect(counters(world)).toEqual({ remaining: 10, held: 0, paid: 0 })
   })
 
   it('sounds an alarm for a fate that the store holds another for', async () => {

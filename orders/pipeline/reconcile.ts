@@ -17,6 +17,8 @@ export interface ReconcilerParts {
 export class Reconciler {
   readonly #parts: ReconcilerParts
   readonly #patience: Patience
+  /** Those that are stuck come first, being the oldest, and must not hide the ones behind them. */
+  #skip = 0
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts
@@ -27,11 +29,13 @@ export class Reconciler {
   async turn(): Promise<number> {
     const { saleId, ledger, settling } = this.#parts
     try {
-      // Those that are stuck must not hide the ones behind them.
-      const found = await ledger.unsettled(saleId, AT_A_TIME + settling.stuck)
+      const found = await ledger.unsettled(saleId, AT_A_TIME, this.#skip)
       await settling.settleOrders(found.filter(({ id }) => !settling.isStuck(id)))
       this.#patience.wentWell()
-      return EVERY_MS
+      const stuck = found.filter(({ id }) => settling.isStuck(id)).length
+      const isMore = found.length === AT_A_TIME && stuck > 0
+      this.#skip = isMore ? this.#skip + stuck : 0
+      return isMore ? 0 : EVERY_MS
     } catch (error) {
       return this.#patience.waitAfter(error)
     }

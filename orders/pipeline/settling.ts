@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../../runtime/clock.ts'
 import { type Version, VERSION_ZERO } from '../../stock/core/words.ts'
-import { type SaleStore, type SettleItem, StoreError } from '../../stock/port.ts'
+import { type KnownOrder, type SaleStore, type SettleReply, StoreError } from '../../stock/port.ts'
 import { DatabaseError } from '../ledger/database.ts'
 import type { Decision, Ledger, LedgerOrder } from '../ledger/ledger.ts'
 import type { PipelineMetrics } from './pipeline-metrics.ts'
@@ -16,7 +16,7 @@ const BATCH_MAX = 200
 /** A fate that the store could not take is tried again after this. */
 const STUCK_RETRY_MS = 60_000
 /** Most such fates remembered; more are simply tried again. */
-const STUCK_MAX = 10_000
+const STUCK_MAX = 100_000
 
 export interface SettlingParts {
   readonly ledger: Pick<Ledger, 'order' | 'markSettled'>
@@ -29,7 +29,12 @@ export interface SettlingParts {
 /** What is told of an order: its fate as committed. */
 export interface ToSettle extends Decision {
   readonly atMs: number
+  /** Of orders that have a row. */
+  readonly known?: KnownOrder
 }
+
+type Result = SettleReply['results'][number]
+type Refusal = Exclude<Result, 'settled' | 'already'>
 
 interface Waiting {
   readonly item: ToSettle
@@ -103,7 +108,7 @@ export class Settling {
   async #settleBatch(saleId: string, items: readonly ToSettle[]): Promise<void> {
     const { store, ledger, log, metrics } = this.#parts
     try {
-      const reply = await store.settle(saleId, items.map(itemOf), this.#seen.get(saleId) ?? VERSION_ZERO)
+      const reply = await store.settle(saleId, items, this.#seen.get(saleId) ?? VERSION_ZERO)
       if (reply.outcome !== 'settled') {
         log.warn({ saleId, outcome: reply.outcome, orders: items.length }, 'the store takes no fates now')
         return
@@ -114,7 +119,7 @@ export class Settling {
       if (known.length > 0) await ledger.markSettled(known.map(({ orderId, fate }) => ({ orderId, fate })))
       for (const [i, item] of items.entries()) {
         const result = reply.results[i]
-        if (result === 'conflict' || result === 'unknown_order') await this.#onRefused(saleId, item, result)
+        if (result !== undefined && isRefusal(result)) await this.#onRefused(saleId, item, result)
       }
     } catch (error) {
       const isTrouble = error instanceof StoreError || error instanceof DatabaseError
@@ -124,10 +129,15 @@ export class Settling {
   }
 
   /** A fate that has moved on since is for whoever moved it; any other is an alarm. */
-  async #onRefused(saleId: string, item: ToSettle, result: 'conflict' | 'unknown_order'): Promise<void> {
+  async #onRefused(saleId: string, item: ToSettle, result: Refusal): Promise<void> {
     const { ledger, clock, metrics, log } = this.#parts
     const order = await ledger.order(item.orderId)
     if (order !== null && !isFate(order, item)) return
+    if (order === null && result === 'unknown_order') {
+      // Neither has it: no ticket is to return.
+      await ledger.markSettled([{ orderId: item.orderId, fate: item.fate }])
+      return
+    }
     metrics.unsettleable.value += 1
     if (this.#stuck.size < STUCK_MAX) this.#stuck.set(item.orderId, clock.monotonicMs() + STUCK_RETRY_MS)
     log.error({ saleId, orderId: item.orderId, fate: item.fate, result }, 'ALARM: the store cannot take a fate')
@@ -136,14 +146,16 @@ export class Settling {
 
 /** Null while it is held: then there is nothing to tell. */
 export function toSettle(order: LedgerOrder): ToSettle | null {
-  const { id: orderId, state, reason, paidAtMs, releasedAtMs } = order
+  const { id: orderId, state, reason, createdAtMs, paidAtMs, releasedAtMs } = order
+  const { fareId, quantity, buyer } = order
+  const known = { fareId, quantity, buyer, createdAtMs }
   if (state === 'held') return null
-  if (state === 'paid') return { orderId, fate: { state }, atMs: paidAtMs ?? order.createdAtMs }
-  return { orderId, fate: { state, reason: reason ?? 'conflict' }, atMs: releasedAtMs ?? order.createdAtMs }
+  if (state === 'paid') return { orderId, fate: { state }, atMs: paidAtMs ?? createdAtMs, known }
+  return { orderId, fate: { state, reason: reason ?? 'conflict' }, atMs: releasedAtMs ?? createdAtMs, known }
 }
 
-function itemOf({ orderId, fate, atMs }: ToSettle): SettleItem {
-  return { orderId, fate, atMs }
+function isRefusal(result: Result): result is Refusal {
+  return result !== 'settled' && result !== 'already'
 }
 
 function isFate(order: LedgerOrder, { fate }: Decision): boolean {

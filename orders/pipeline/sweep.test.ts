@@ -53,6 +53,19 @@ describe('the sweep', () => {
     expect(remaining(world)).toBe(10)
   })
 
+  it('leaves an order be that the database refuses and the store has lost', async () => {
+    const world = await createWorld(10, { refuse: ({ id }) => (id === 'o-odd' ? 'odd' : null) })
+    const process = world.start()
+    await world.buy('odd')
+    await takeAll(process)
+    for (let turn = 0; turn < 40; turn += 1) await process.sweep.turn()
+    world.stock.saleRecords.get(SALE)?.orders.delete('o-odd')
+    world.clock.advance(HOLD_MS)
+    for (let turn = 0; turn < 8; turn += 1) await process.sweep.turn()
+    expect(await world.ledger.releaseDeadLetters(SALE, world.clock.nowMs(), 10)).toEqual([])
+    expect(process.metrics.unsettleable.value).toBe(0)
+  })
+
   it('takes an order that was set aside once the database no longer refuses it', async () => {
     let isOdd = true
     const world = await createWorld(10, { refuse: () => (isOdd ? 'odd' : null) })

@@ -71,7 +71,8 @@ export class Sweep {
     this.#deadLetters = letters.length
     if (letters.length === 0) return
     if (letters.some(({ isDead }) => !isDead)) await this.#retry()
-    const released = await ledger.releaseDeadLetters(saleId, storeNowMs, AT_A_TIME)
+    const due = await ledger.releaseDeadLetters(saleId, storeNowMs, AT_A_TIME + settling.stuck)
+    const released = due.filter((orderId) => !settling.isStuck(orderId))
     if (released.length === 0) return
     log.warn({ saleId, orderIds: released }, 'tickets of orders that have no row return')
     metrics.expired.value += released.length

@@ -138,13 +138,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'ticket-not-returned',
     file: SETTLE,
-    find: "fare[after.state === 'paid' ? 'paid' : 'remaining'] += before.quantity",
-    replace: "fare.paid += after.state === 'paid' ? before.quantity : 0",
+    find: "this.#count(fare, item.fate.state === 'paid' ? 'paid' : 'remaining', order.quantity)",
+    replace: "if (item.fate.state === 'paid') this.#count(fare, 'paid', order.quantity)",
   },
   {
     name: 'limit-not-given-back',
     file: SETTLE,
-    find: 'if (buyer !== undefined) buyer.tickets -= order.quantity',
+    find: "if (item.fate.state === 'released' && buyer !== undefined) buyer.tickets -= order.quantity",
     replace: '',
   },
   { name: 'stock-not-moved', file: CHANGE, find: 'fare.remaining += stock - fare.stock', replace: '' },

@@ -74,6 +74,10 @@ describe('a planted difference is found', () => {
     ['heartbeat reckons the dead in', inScript('heartbeat', 'now - dead_after_ms', '0')],
     ['settle gives back twice', inScript('settle', "if order.letter == letter then return 'already' end", '')],
     [
+      'a lost order comes back for nothing',
+      inScript('settle', 'fare.remaining - order.quantity, fare.paid', 'fare.remaining, fare.paid'),
+    ],
+    [
       'a heartbeat hides what was trimmed',
       inScript('heartbeat', 'local lost = is_lost', 'local lost = false and is_lost'),
     ],

@@ -5,7 +5,7 @@
  * real nodes do, and lets a step use knowledge that is stale, so that fences are met as often as open doors.
  */
 import fc from 'fast-check'
-import type { NodeState, StateChange, StockPort } from '../port.ts'
+import type { NodeState, SettleItem, StateChange, StockPort } from '../port.ts'
 import { type Order, type QuotaRules, RELEASE_REASONS, type SaleDefinition, type Version } from '../core/words.ts'
 
 const NODES = ['n1', 'n2', 'n3'] as const
@@ -84,10 +84,18 @@ const saleStep = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       do: fc.constant('settle' as const),
-      items: fc.array(fc.record({ order: fc.nat(5), fate: fc.constantFrom('paid' as const, ...RELEASE_REASONS) }), {
-        minLength: 1,
-        maxLength: 3,
-      }),
+      items: fc.array(
+        fc.record({
+          order: fc.nat(5),
+          fate: fc.constantFrom('paid' as const, ...RELEASE_REASONS),
+          // Of orders that the store has, and of others, what a ledger may know.
+          known: fc.option(
+            fc.record({ id: fc.nat(3), buyer: fc.nat(BUYERS.length - 1), quantity: fc.integer({ min: 1, max: 3 }) }),
+            { nil: undefined },
+          ),
+        }),
+        { minLength: 1, maxLength: 3 },
+      ),
     }),
   },
   {
@@ -319,11 +327,7 @@ class Runner {
         return this.learn(
           await sales.settle(
             this.saleId,
-            one.items.map((settling) => ({
-              orderId: this.orderIds[settling.order] ?? 'nobody',
-              fate: settling.fate === 'paid' ? { state: 'paid' } : { state: 'released', reason: settling.fate },
-              atMs: this.nowMs,
-            })),
+            one.items.map((settling) => this.settling(settling)),
             this.newest,
           ),
         )
@@ -404,6 +408,26 @@ class Runner {
       this.nodes.set(nodeId, { epoch: reply.epoch, seen: reply.version, lastWriteSeq: reply.version.seq })
     }
     return this.learn(reply)
+  }
+
+  private settling({ order, fate, known }: Extract<Step, { do: 'settle' }>['items'][number]): SettleItem {
+    const item: SettleItem = {
+      orderId: this.orderIds[order] ?? 'nobody',
+      fate: fate === 'paid' ? { state: 'paid' } : { state: 'released', reason: fate },
+      atMs: this.nowMs,
+    }
+    if (known === undefined) return item
+    const { id, buyer, quantity } = known
+    const lostId = order % 2 === 0 ? `lost-${id}-0000000000000000000` : item.orderId
+    // An order is its buyer's for ever.
+    const owner = /^order-(\d)/.exec(lostId)?.[1]
+    const facts = {
+      fareId: FARES[id] ?? 'second',
+      quantity,
+      buyer: BUYERS[Number(owner ?? buyer)] ?? 'ann',
+      createdAtMs: 1_700_000_000_000,
+    }
+    return { ...item, orderId: lostId, known: facts }
   }
 
   private async confirm(one: Extract<Step, { do: 'confirm' }>): Promise<unknown> {

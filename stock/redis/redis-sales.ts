@@ -162,6 +162,7 @@ export function redisSales(connection: Connection, witness: ReplicaWitness): Sal
         items.map((item) => item.orderId),
         items.map(({ fate }) => letterOf(fate.state, fate.state === 'released' ? fate.reason : null)),
         items.map((item) => item.atMs),
+        items.map(({ known }) => (known ? [known.fareId, known.quantity, known.createdAtMs, known.buyer] : 0)),
       ]
       const wire = parseWire<WireReply>(
         await connection.run(

@@ -409,6 +409,7 @@ async function everything(ledger: Ledger, saleId: string): Promise<unknown> {
     feed: await ledger.feed(saleId, 0, 1000),
     laterFeed: await ledger.feed(saleId, 5, 2),
     unsettled: await ledger.unsettled(saleId, 1000),
+    unsettledFurther: await ledger.unsettled(saleId, 2, 1),
     letters: (await ledger.deadLetters(saleId)).map((letter) => ({ ...letter, error: '' })),
     scan: await ledger.scanOrders(saleId, null, 4),
     laterScan: await ledger.scanOrders(saleId, orderId(saleId, 4), 4),

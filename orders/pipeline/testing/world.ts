@@ -132,7 +132,7 @@ export async function takeAll({ taking }: Process, turnsMax = 50): Promise<void>
 
 /** All rows of the sale. */
 export async function rowsOf(ledger: Ledger): Promise<Map<string, string>> {
-  const rows = await ledger.scanOrders(SALE, null, 10_000)
+  const rows = await ledger.scanOrders(SALE, null, 100_000)
   return new Map(
     rows.map(({ id, state, reason, isSettled }) => [id, `${reason ?? state}${isSettled ? '' : ' unsettled'}`]),
   )
