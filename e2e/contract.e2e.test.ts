@@ -259,6 +259,8 @@ it("the buyer's own orders come in pages, newest first, and nobody else's", asyn
   }
   for (const way of WAYS) {
     expect(jsonOf(await get('/api/orders', 'b59', way))).toEqual({ items: [], nextCursor: null })
+    // A place that a server does not know is told, where beginning again by itself would double what was read.
+    expectProblem(await get('/api/sales?cursor=nope', null, way), 400, 'malformed')
     for (const query of ['limit=0', 'limit=101', 'limit=x', 'limit=-1', 'cursor=x', `cursor=${made[0]}`]) {
       expectProblem(await get(`/api/orders?${query}`, 'b30', way), 400, 'malformed')
     }

@@ -49,12 +49,13 @@ export function stateNow({ quota }: SaleDesk, nowMs: number): SaleDesk['quota'][
 
 function listSales(exchange: Exchange, desks: ReadonlyMap<string, SaleDesk>, render: (desk: SaleDesk) => string): void {
   const page = pageRequest(exchange.query)
-  if (page === null) {
+  const shown = [...desks.values()].filter((desk) => desk.quota.state !== 'draft').toSorted(newestFirst)
+  const last = shown.findIndex((desk) => desk.definition.id === page?.cursor)
+  if (page === null || (page.cursor !== null && last === -1)) {
     exchange.problem('malformed', 'limit is a whole number from 1 to 100; cursor is a nextCursor as it was given')
     return
   }
-  const shown = [...desks.values()].filter((desk) => desk.quota.state !== 'draft').toSorted(newestFirst)
-  const start = page.cursor === null ? 0 : shown.findIndex((desk) => desk.definition.id === page.cursor) + 1
+  const start = last + 1
   const items = shown.slice(start, start + page.limit)
   const isMore = start + page.limit < shown.length
   exchange.send(200, NO_STORE, renderList(items.map(render), isMore ? (items.at(-1)?.definition.id ?? null) : null))

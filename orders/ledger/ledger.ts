@@ -202,6 +202,8 @@ export interface Ledger {
   feed(saleId: string, after: number, limit: number): Promise<readonly FeedItem[]>
   /** Pages through all orders of a sale by id. */
   scanOrders(saleId: string, after: string | null, limit: number): Promise<readonly LedgerOrder[]>
+  /** The same of their ids alone, in a fraction of the time. */
+  scanOrderIds(saleId: string, after: string | null, limit: number): Promise<readonly string[]>
   /** Sums recounted from the rows, not the counters. */
   sums(saleId: string): Promise<readonly { readonly fareId: string; readonly held: number; readonly paid: number }[]>
   close(): Promise<void>

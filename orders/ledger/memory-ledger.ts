@@ -264,6 +264,10 @@ export class MemoryLedger implements Ledger {
       .slice(0, limit)
   }
 
+  async scanOrderIds(saleId: string, after: string | null, limit: number): Promise<readonly string[]> {
+    return (await this.scanOrders(saleId, after, limit)).map(({ id }) => id)
+  }
+
   async sums(saleId: string): ReturnType<Ledger['sums']> {
     const sale = this.#sales.get(saleId)
     return sale === undefined ? [] : faresOf(sale).map(({ fareId, held, paid }) => ({ fareId, held, paid }))

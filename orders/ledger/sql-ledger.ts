@@ -296,6 +296,14 @@ export class SqlLedger implements Ledger {
     )
   }
 
+  async scanOrderIds(saleId: string, after: string | null, limit: number): Promise<readonly string[]> {
+    const rows = await this.#database.query<{ id: string }>(
+      'select id from orders where sale_id = $1 and id > $2 order by sale_id, id limit $3',
+      [saleId, after ?? '', limit],
+    )
+    return rows.map(({ id }) => id)
+  }
+
   async sums(saleId: string): ReturnType<Ledger['sums']> {
     return this.#database.query(
       `select f.id as "fareId", coalesce(sum(o.quantity) filter (where o.state = 'held'), 0)::bigint as held,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { SaleDefinition } from '../../stock/core/words.ts'
 import type { SaleSnapshot } from '../../stock/port.ts'
-import type { LedgerOrder, LedgerSale } from '../ledger/ledger.ts'
+import type { LedgerSale } from '../ledger/ledger.ts'
 import { missingInStore } from './missing.ts'
 
 const ORDERS = 45_000
@@ -15,9 +15,9 @@ function world(lost: ReadonlySet<string>) {
   const sale = { definition, fares: [fare] } as unknown as LedgerSale
   const snapshot = { fares: [{ ...fare, remaining: 10 }] } as unknown as SaleSnapshot
   const ledger = {
-    async scanOrders(_saleId: string, after: string | null, limit: number) {
+    async scanOrderIds(_saleId: string, after: string | null, limit: number) {
       const start = after === null ? 0 : Number(after) + 1
-      return ids.slice(start, start + limit).map((id) => ({ id }) as LedgerOrder)
+      return ids.slice(start, start + limit)
     },
   }
   const store = {
@@ -30,12 +30,12 @@ function world(lost: ReadonlySet<string>) {
 }
 
 describe('orders that the store has lost', () => {
-  it.each([0, 999, 1000, 20_000, ORDERS - 1])('are found wherever they are: number %d', async (place) => {
+  it.each([0, 4999, 5000, 20_000, ORDERS - 1])('are found wherever they are: number %d', async (place) => {
     const lost = ids[place] ?? ''
     const { find, longest } = world(new Set([lost]))
     const [reason] = await find()
     expect(reason).toContain(`${lost} among them`)
-    expect(longest()).toBeLessThanOrEqual(1000)
+    expect(longest()).toBeLessThanOrEqual(5000)
   })
 
   it('are none when all are there', async () => {

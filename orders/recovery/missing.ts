@@ -8,13 +8,13 @@
 import type { SaleSnapshot, SaleStore } from '../../stock/port.ts'
 import type { Ledger, LedgerSale } from '../ledger/ledger.ts'
 
-const PAGE = 1000
+const PAGE = 5000
 
 /** Reasons, empty when nothing is missing. The store must not be selling meanwhile, or be ahead of the ledger. */
 export async function missingInStore(
   sale: LedgerSale,
   snapshot: SaleSnapshot,
-  ledger: Pick<Ledger, 'scanOrders'>,
+  ledger: Pick<Ledger, 'scanOrderIds'>,
   store: Pick<SaleStore, 'readOrders'>,
 ): Promise<string[]> {
   const short = sale.fares.flatMap(({ fareId, held, paid }) => {
@@ -29,22 +29,21 @@ export async function missingInStore(
 
 async function missingOrders(
   saleId: string,
-  ledger: Pick<Ledger, 'scanOrders'>,
+  ledger: Pick<Ledger, 'scanOrderIds'>,
   store: Pick<SaleStore, 'readOrders'>,
 ): Promise<string[]> {
-  let rows = await ledger.scanOrders(saleId, null, PAGE)
-  while (rows.length > 0) {
-    const ids = rows.map(({ id }) => id)
-    const after = rows.length < PAGE ? null : (ids.at(-1) ?? null)
+  let ids = await ledger.scanOrderIds(saleId, null, PAGE)
+  while (ids.length > 0) {
+    const after = ids.length < PAGE ? null : (ids.at(-1) ?? null)
     const [records, next] = await Promise.all([
       store.readOrders(saleId, ids),
-      after === null ? [] : ledger.scanOrders(saleId, after, PAGE),
+      after === null ? [] : ledger.scanOrderIds(saleId, after, PAGE),
     ])
     const lost = ids.filter((_, index) => records[index] === null)
     if (lost.length > 0) {
       return [`the store has no record of ${lost.length} or more orders of the ledger, ${lost[0]} among them`]
     }
-    rows = next
+    ids = next
   }
   return []
 }

@@ -275,7 +275,7 @@ class Run {
       case 'beginTransfer':
       case 'carryTransfer':
       case 'dropTransfer':
-        return [await this.#act(step), await this.leftToDo()]
+        return [await this.#act(step), await untoldOf(this.#world.acts, this.#saleId)]
       case 'wait':
         this.#nowMs += step.ms
         return this.#world.setClock(this.#nowMs)
@@ -327,11 +327,11 @@ class Run {
   /** What the store is still to be told of both sales, what is under way, and what the other sale has. */
   async leftToDo(): Promise<unknown> {
     const { acts, ledger } = this.#world
-    const sales = [this.#saleId, otherSale(this.#saleId)]
+    const [sale, other] = [this.#saleId, otherSale(this.#saleId)]
     return {
-      untold: await Promise.all(sales.map((sale) => untoldOf(acts, sale))),
-      transfers: (await acts.transfers()).filter(({ fromSale }) => sales.includes(fromSale)),
-      other: await ledger.sale(otherSale(this.#saleId)),
+      untold: [await untoldOf(acts, sale), await untoldOf(acts, other)],
+      transfers: (await acts.transfers()).filter(({ fromSale }) => fromSale === sale),
+      other: await ledger.sale(other),
     }
   }
 
@@ -412,6 +412,8 @@ async function everything(ledger: Ledger, saleId: string): Promise<unknown> {
     unsettledFurther: await ledger.unsettled(saleId, 2, 1),
     letters: (await ledger.deadLetters(saleId)).map((letter) => ({ ...letter, error: '' })),
     scan: await ledger.scanOrders(saleId, null, 4),
+    scanIds: await ledger.scanOrderIds(saleId, null, 4),
+    laterScanIds: await ledger.scanOrderIds(saleId, orderId(saleId, 4), 4),
     laterScan: await ledger.scanOrders(saleId, orderId(saleId, 4), 4),
     sums: await ledger.sums(saleId),
     order: await ledger.order(orderId(saleId, 1)),
