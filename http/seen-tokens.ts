@@ -13,21 +13,24 @@ const LAST = WAYS - 1
 const MARK_LENGTH = 10
 const MULTIPLIER = 0x01000193
 
+interface Kept<T> {
+  readonly token: string
+  readonly value: T
+}
+
 export class SeenTokens<T> {
   readonly #mask: number
   /** The first sight; 0 where nothing was seen. */
   readonly #marks: Int32Array
-  /** Empty text until the second sight. */
-  readonly #tokens: string[]
-  readonly #values: (T | undefined)[]
+  /** Null until the second sight. One array of pairs: the fewer places are looked at, the fewer are not in a cache. */
+  readonly #kept: (Kept<T> | null)[]
 
   /** Has room for `count` tokens, rounded up to eight times a power of two; where many meet in one place, some go. */
   constructor(count: number) {
     const places = 2 ** Math.max(0, Math.ceil(Math.log2(count / WAYS)))
     this.#mask = places - 1
     this.#marks = new Int32Array(places * WAYS)
-    this.#tokens = Array.from({ length: places * WAYS }, () => '')
-    this.#values = Array.from({ length: places * WAYS }, () => undefined)
+    this.#kept = Array.from({ length: places * WAYS }, () => null)
   }
 
   /** The whole text is compared, so nobody passes with somebody else's signature. */
@@ -35,10 +38,11 @@ export class SeenTokens<T> {
     const mark = markOf(token)
     const first = (mark & this.#mask) * WAYS
     for (let at = first; at < first + WAYS; at += 1) {
-      if (this.#marks[at] !== mark || this.#tokens[at] !== token) continue
-      const value = this.#values[at]
-      if (at === first + LAST) this.#putFirst(first, mark, token, value)
-      return value
+      if (this.#marks[at] !== mark) continue
+      const kept = this.#kept[at] ?? null
+      if (kept === null || kept.token !== token) continue
+      if (at === first + LAST) this.#putFirst(first, mark, kept)
+      return kept.value
     }
     return undefined
   }
@@ -48,24 +52,21 @@ export class SeenTokens<T> {
     const mark = markOf(token)
     const first = (mark & this.#mask) * WAYS
     for (let at = first; at < first + WAYS; at += 1) {
-      if (this.#marks[at] !== mark || this.#tokens[at] !== '') continue
-      this.#tokens[at] = token
-      this.#values[at] = value
+      if (this.#marks[at] !== mark || this.#kept[at] !== null) continue
+      this.#kept[at] = { token, value }
       return
     }
-    this.#putFirst(first, mark, '', undefined)
+    this.#putFirst(first, mark, null)
   }
 
   /** What was last goes. */
-  #putFirst(first: number, mark: number, token: string, value: T | undefined): void {
+  #putFirst(first: number, mark: number, kept: Kept<T> | null): void {
     for (let at = first + LAST; at > first; at -= 1) {
       this.#marks[at] = this.#marks[at - 1] as number
-      this.#tokens[at] = this.#tokens[at - 1] as string
-      this.#values[at] = this.#values[at - 1]
+      this.#kept[at] = this.#kept[at - 1] ?? null
     }
     this.#marks[first] = mark
-    this.#tokens[first] = token
-    this.#values[first] = value
+    this.#kept[first] = kept
   }
 }
 
