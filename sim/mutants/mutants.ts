@@ -291,6 +291,14 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (compareVersions(store.version, mark) < 0) {',
     replace: 'if (compareVersions(store.version, mark) < -1e9) {',
   },
+  { name: 'nobody-to-ask', file: REOPEN, find: 'if (facts.nodes.length === 0) return', replace: 'if (false) return' },
+  { name: 'era-says-all', file: CHANGE, find: ' || record.seq < expected.seq', replace: '' },
+  {
+    name: 'version-says-all',
+    file: CYCLE,
+    find: 'order === 0 && isSameTopology(topologyOf(version, nodes, orders), applied)',
+    replace: 'order === 0',
+  },
   {
     name: 'old-plan-for-ever',
     file: CYCLE,
