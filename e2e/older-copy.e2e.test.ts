@@ -1,9 +1,12 @@
-/** An older copy of the store is put back: nothing is sold until an operator decides. */
+/**
+ * The store loses orders: an older copy is put back, or it is emptied. What ledger and nodes still know comes back, and
+ * the sale goes on by itself; what nobody can know any more is left to an operator, and named.
+ */
 import { cpSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buyOnce, Rush } from './client.ts'
-import type { Attempt, Purchase } from './client.ts'
+import type { Attempt, Purchase, Wish } from './client.ts'
 import { Cluster, saleText, untilGone } from './cluster.ts'
 import { say, wishOf } from './rush.ts'
 import type { Buyer } from './rush.ts'
@@ -13,117 +16,169 @@ import { until } from './wait.ts'
 const STOCK = 100
 let cluster: Cluster
 let buyers: Buyer[]
+/** Every purchase that was acknowledged and must be there. */
+const sold: Purchase[] = []
 
-beforeEach(async () => {
+beforeAll(async () => {
   cluster = await Cluster.up({ nodes: 3, sale: saleText({ seat: STOCK }) })
-  buyers = await cluster.tokens(60)
+  buyers = await cluster.tokens(STOCK + 20)
 })
-afterEach(() => cluster.end())
+afterAll(() => cluster.end())
 
-/** Ten tickets to ten buyers, from the given one on. */
-async function sellTen(from: number): Promise<Purchase[]> {
-  const wishes = buyers.slice(from, from + 10).map((buyer) => wishOf(buyer))
+/** Ten tickets to ten buyers who have none. */
+async function sellTen(): Promise<Purchase[]> {
+  const wishes = buyers.splice(0, 10).map((buyer) => wishOf(buyer))
   const rush = new Rush(wishes, { target: () => cluster.view.url, concurrency: 10 })
   const history = await rush.run()
   expect(rush.sold).toBe(10)
   return [...history]
 }
 
+interface Recovered {
+  readonly how: string
+  readonly forMs: number
+  readonly reasserted: number
+  readonly fromJournals: number
+  readonly unaccounted: readonly string[]
+  readonly fares: readonly unknown[]
+}
+
 interface Status {
-  readonly sales: readonly { readonly recovering: boolean; readonly missing: readonly string[] }[]
+  readonly sales: readonly {
+    readonly recovering: boolean
+    readonly missing: readonly string[]
+    readonly version: { readonly era: number } | null
+    readonly recovered: Recovered | null
+  }[]
   readonly ok: boolean
 }
 
-/** The store's own record of what is left, wherever it comes from. */
-async function remaining(): Promise<number> {
-  const sale = await cluster.read<{ fares: { remaining: number }[] }>('sale', 'show', 'rush')
-  return sale.fares[0]?.remaining ?? -1
+async function status(): Promise<Status> {
+  return (await cluster.farebox('status')).json as Status
 }
 
-/** A buyer at every node, again and again for some seconds: nobody gets a ticket, everybody hears why. */
-async function expectNoSale(): Promise<void> {
-  await until('every node to say so', async () => (await askEveryNode()).every(({ code }) => code === 'recovering'))
-  const answers: Attempt[] = []
-  for (let round = 0; round < 10; round += 1) answers.push(...(await askEveryNode()))
-  expect(new Set(answers.map(({ status, code }) => `${status} ${code}`))).toEqual(new Set(['503 recovering']))
-  const status = (await cluster.farebox('status')).json as Status
-  expect(status).toMatchObject({ ok: false, sales: [{ recovering: true }] })
-  expect(status.sales[0]?.missing.join('\n')).toMatch(/the store is at era \d+ seq \d+, behind (the mark|node)/)
-  say(`missing: ${status.sales[0]?.missing.join('; ')}`)
+async function era(): Promise<number> {
+  return (await status()).sales[0]?.version?.era ?? 0
 }
 
-async function askEveryNode(): Promise<Attempt[]> {
-  const fresh = buyers[50]
-  if (fresh === undefined) throw new Error('no buyer')
-  const targets = [cluster.view.url, ...cluster.view.nodes.map(({ url }) => url)]
-  const attempts = await Promise.all(targets.map((target) => buyOnce(wishOf(fresh), target)))
-  expect(attempts.filter(({ orderId }) => orderId !== null)).toEqual([])
-  return attempts
+/** The same request again: the same order, or what became of it. */
+async function again(purchases: readonly Purchase[]): Promise<string[]> {
+  const wrong = await Promise.all(
+    purchases.map(async (purchase) => {
+      const told = purchase.attempts.at(-1)?.orderId
+      const attempt = await buyOnce(purchase, cluster.view.url)
+      return attempt.orderId === told ? [] : [`${told}: ${attempt.status} ${attempt.code ?? attempt.orderId}`]
+    }),
+  )
+  return wrong.flat()
 }
 
-async function operatorDecides(): Promise<void> {
-  const undecided = await cluster.farebox('sale', 'recover', 'rush')
-  expect(undecided.code).toBe(2)
-  const left = await remaining()
-  expect((await cluster.farebox('sale', 'recover', 'rush', '--yes')).code).toBe(0)
-  await sellTen(30)
-  expect(await remaining()).toBe(left - 10)
-  await expectLossOfTen()
-  await until('all to be well', async () => (await cluster.farebox('status')).code === 0)
-}
-
-/** The store is in order with itself; the nodes, which have sold more than it knows, and the ledger say what was lost. */
-async function expectLossOfTen(): Promise<void> {
-  const { problems, fares } = await cluster.audit()
-  expect(fares).toMatchObject([{ diff: 0 }])
-  const inLedger = problems.filter(({ rule }) => rule === 'ledger_order')
-  for (const { witness } of inLedger) expect(witness).toContain('the store says nothing')
-  // As many as had come into the ledger when the store went.
-  expect(inLedger.length).toBeLessThanOrEqual(10)
-  const others = problems.filter(({ rule }) => rule !== 'ledger_order' && rule !== 'ledger_sum')
-  const lost = others.map(({ rule, witness }) => {
-    expect(rule).toBe('confirmed_counter')
-    const [, byNode, byStore] = /confirmed (\d+) tickets, the store's record of it says (\d+)/.exec(witness) ?? []
-    return Number(byNode) - Number(byStore)
+async function untilSelling(before: number): Promise<Recovered> {
+  const { recovered } = await until('the sale to go on by itself', async () => {
+    const [sale] = (await status()).sales
+    return sale !== undefined && !sale.recovering && (sale.version?.era ?? 0) > before && sale
   })
-  expect(lost.reduce((sum, tickets) => sum + tickets, 0)).toBe(10)
+  if (recovered === null) throw new Error('it was not recovered')
+  return recovered
 }
 
-it('as files, with Redis down', async () => {
+/** All is back, under a new era, by itself, and the sale goes on. */
+async function expectAllBack(before: number, lost: readonly Purchase[]): Promise<void> {
+  const recovered = await untilSelling(before)
+  sold.push(...lost)
+  expect(recovered).toMatchObject({ how: 'union', unaccounted: [] })
+  expect(recovered.reasserted).toBeGreaterThanOrEqual(lost.length)
+  const { forMs, reasserted, fromJournals } = recovered
+  say(`${reasserted} orders brought back, ${fromJournals} from nodes alone; no sale for ${Math.round(forMs)} ms`)
+  sold.push(...(await sellTen()))
+  expect(await again(sold)).toEqual([])
+  expect(await cluster.audit()).toMatchObject({ ok: true, fares: [{ held: sold.length, diff: 0 }] })
+}
+
+it('an older copy restored in place, under running nodes: nothing is lost', async () => {
+  sold.push(...(await sellTen()))
+  const before = await era()
+  const { url } = cluster.view.redis
+  const copy = await withStore(url, dumpSale)
+  const lost = await sellTen()
+  await withStore(url, (redis) => restoreSale(redis, copy))
+  await expectAllBack(before, lost)
+})
+
+it('emptied: nothing is lost', async () => {
+  const before = await era()
+  const lost = await sellTen()
+  await withStore(cluster.view.redis.url, (redis) => redis.flushall())
+  await expectAllBack(before, lost)
+})
+
+it('older files, and what was told since lost with its nodes and before the ledger had it: an operator decides', async () => {
   const files = join(dirname(cluster.view.redis.config), 'appendonlydir')
   const copy = join(cluster.space.root, 'copy')
-  await sellTen(0)
-  process.kill(cluster.view.redis.pid, 'SIGKILL')
-  await untilGone([cluster.view.redis.pid])
+  const [orders] = cluster.view.orders
+  const { pid } = cluster.view.redis
+  process.kill(pid, 'SIGKILL')
+  await untilGone([pid])
   cpSync(files, copy, { recursive: true })
+  const before = await era().catch(() => 0)
   const second = cluster.startRedis()
-  await sellTen(10)
+  await until('the sale to go on', async () => (await askAll()).every(({ orderId }) => orderId !== null))
+  expect((await untilSelling(before)).how).toBe('whole')
+
+  process.kill(orders?.pid ?? 0, 'SIGSTOP')
+  const lost = await sellTen()
+  for (const node of cluster.view.nodes) process.kill(node.pid, 'SIGKILL')
+  await untilGone(cluster.view.nodes.map((node) => node.pid))
   second.kill('SIGKILL')
   await untilGone([second.pid ?? 0])
   rmSync(files, { recursive: true })
   cpSync(copy, files, { recursive: true })
   cluster.startRedis()
+  process.kill(orders?.pid ?? 0, 'SIGCONT')
+  for (const { id } of cluster.view.nodes) expect((await cluster.farebox('node', 'start', id)).code).toBe(0)
+
   await expectNoSale()
-  expect(await remaining()).toBe(STOCK - 10)
-  await operatorDecides()
+  expect((await cluster.farebox('sale', 'recover', 'rush')).code).toBe(2)
+  await until(
+    'the operator to open it',
+    async () => (await cluster.farebox('sale', 'recover', 'rush', '--yes')).code === 0,
+  )
+  const recovered = (await status()).sales[0]?.recovered
+  say(`the operator opened it: ${JSON.stringify(recovered)}`)
+  expect(recovered).toMatchObject({ how: 'operator' })
+  expect(recovered?.unaccounted.length).toBeGreaterThan(0)
+  await until('the nodes to sell', async () => (await askAll()).every(({ orderId }) => orderId !== null))
+  expect(await again(sold)).toEqual([])
+  // Those ten, and no others: what README says that `ack: redis` does not survive.
+  const held = (await cluster.audit()).fares[0]?.held ?? 0
+  expect(held).toBe(sold.length)
+  expect(lost).toHaveLength(10)
 })
 
-it('in place, under running nodes', async () => {
-  await sellTen(0)
-  const { url } = cluster.view.redis
-  const copy = await withStore(url, dumpSale)
-  await sellTen(10)
-  await withStore(url, (redis) => restoreSale(redis, copy))
-  await expectNoSale()
-  await operatorDecides()
-})
+/** One who has a ticket asks for it again everywhere. */
+function askAll(): Promise<Attempt[]> {
+  const [first] = sold
+  if (first === undefined) throw new Error('nothing was sold')
+  return askEverywhere(first)
+}
 
-it('emptied: there is nothing to recover, and nothing is sold', async () => {
-  await sellTen(0)
-  await withStore(cluster.view.redis.url, (redis) => redis.flushall())
-  await until('every node to say so', async () => (await askEveryNode()).every(({ status }) => status === 503))
-  const status = (await cluster.farebox('status')).json as Status
-  expect(status.ok).toBe(false)
-  expect(status.sales[0]?.missing.join()).toContain('no record of this sale')
-  expect(await cluster.farebox('sale', 'recover', 'rush', '--yes')).toMatchObject({ code: 1 })
-})
+function askEverywhere(wish: Wish): Promise<Attempt[]> {
+  const targets = [cluster.view.url, ...cluster.view.nodes.map(({ url }) => url)]
+  return Promise.all(targets.map((target) => buyOnce(wish, target)))
+}
+
+/** A buyer asks through nginx, again and again: nobody gets a ticket, everybody hears why. */
+async function expectNoSale(): Promise<void> {
+  const fresh = buyers.at(-1)
+  if (fresh === undefined) throw new Error('no buyer')
+  const wish = wishOf(fresh)
+  await until('nodes to say so', async () => (await buyOnce(wish, cluster.view.url)).code === 'recovering')
+  const answers: Attempt[] = []
+  for (let round = 0; round < 10; round += 1) answers.push(await buyOnce(wish, cluster.view.url))
+  expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([503]))
+  const { ok, sales } = await status()
+  expect({ ok, sales }).toMatchObject({ ok: false, sales: [{ recovering: true }] })
+  const missing = sales[0]?.missing.join('\n')
+  expect(missing).toMatch(/the store is at era \d+ seq \d+, behind (the mark|node)|the ledger/)
+  say(`missing: ${missing}`)
+}

@@ -2,13 +2,13 @@
  * The private port of coordinator and orders: the admin API behind a bearer token, and health and metrics without
  * one. Plain `node:http`: operators are few, and an export must be written no faster than it is read.
  */
-import { timingSafeEqual, createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { assert } from '../runtime/assert.ts'
 import type { Log } from '../runtime/log.ts'
 import { OperationError } from '../runtime/operation-error.ts'
+import { isBearer } from './admin-token.ts'
 
 const BODY_BYTES_MAX = 1024 * 1024
 
@@ -147,16 +147,9 @@ export async function toldAsAnswer<T extends AdminAnswer>(work: () => Promise<T>
   }
 }
 
-/** Compared as hashes: equal length, and nothing to learn from the time it takes. */
 function roleOf(header: string | undefined, { token, viewerToken }: AdminServerOptions): Role | null {
-  const given = /^Bearer (.+)$/.exec(header ?? '')?.[1]
-  if (given === undefined) return null
-  if (timingSafeEqual(hash(given), hash(token))) return 'operator'
-  return viewerToken !== undefined && timingSafeEqual(hash(given), hash(viewerToken)) ? 'viewer' : null
-}
-
-function hash(value: string): Buffer {
-  return createHash('sha256').update(value).digest()
+  if (isBearer(header, token)) return 'operator'
+  return viewerToken !== undefined && isBearer(header, viewerToken) ? 'viewer' : null
 }
 
 /** Null when it is too long; the rest is not read. */

@@ -1,5 +1,5 @@
 /** The tokens of the admin API: made once per cluster directory, readable by their owner only. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { link, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isCode, readIfThere } from '../runtime/durable-file.ts'
@@ -10,6 +10,16 @@ export function viewerTokenPath(directory: string): string {
 
 export function adminTokenPath(directory: string): string {
   return join(directory, 'admin.token')
+}
+
+/** Does this Authorization header carry the token? Compared as hashes: nothing to learn from the time it takes. */
+export function isBearer(header: string | undefined, token: string): boolean {
+  const given = /^Bearer (.+)$/.exec(header ?? '')?.[1]
+  return given !== undefined && timingSafeEqual(hash(given), hash(token))
+}
+
+function hash(value: string): Buffer {
+  return createHash('sha256').update(value).digest()
 }
 
 /** Both tokens; of several processes that make them at once, the first wins. */

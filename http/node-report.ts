@@ -1,5 +1,5 @@
 /** What a node says of itself on its private port (`GET /state`). */
-import type { SaleState } from '../stock/core/words.ts'
+import type { SaleState, Version } from '../stock/core/words.ts'
 
 export interface FareReport {
   readonly fareId: string
@@ -24,6 +24,8 @@ export interface SaleReport {
   readonly parked?: number
   readonly winners: number
   readonly heartbeatAgeMs: number
+  /** From where on its journal is whole (`node-journal.ts`); null when it answers for nothing. */
+  readonly journalSince?: Version | null
 }
 
 export interface NodeReport {

@@ -4,7 +4,8 @@ import type { StockPort } from '../stock/port.ts'
 
 /** Empty when all is well. Settings are told with what was found and what is needed. */
 export async function durabilityFaults(stock: StockPort, { config }: LoadedConfig): Promise<readonly string[]> {
-  if (config.ack === 'none') return []
+  // With `ack: ledger` whatever the store loses of what was told is brought back from the ledger.
+  if (config.ack === 'none' || config.ack === 'ledger') return []
   const { durable, replicas, faults } = await stock.durability()
   const missing = config.ack === 'replicated' && replicas < config.redis.replicas
   return [

@@ -58,6 +58,7 @@ export async function runNode(
   })
   await refuseUnfitStore(stock, loaded)
 
+  const { operator: token } = await ensureAdminTokens(directory)
   const metrics = new Metrics()
   metrics.addProcessMetrics()
   const nodeMetrics = new NodeMetrics(metrics, () => node.desks.values())
@@ -68,7 +69,7 @@ export async function runNode(
     batchMaxInFlight: config.batch.maxInFlight,
     lineMaxItems: config.park.maxItems,
     buyDeadlineMs: config.buyDeadlineMs,
-    ...(await acknowledging(loaded, directory, stock, logger)),
+    ...acknowledging(loaded, token, stock, logger),
     checkDurability: () => isDurable(stock, loaded, logger),
   }
   const node: SellingNode = new SellingNode({
@@ -92,7 +93,7 @@ export async function runNode(
   metrics.counterFrom('farebox_http_requests_total', 'Requests of buyers.', () => server.counters.requests)
   metrics.counterFrom('farebox_http_aborted_total', 'Clients gone before their answer.', () => server.counters.aborted)
   const isStopping = (): boolean => lifeCycle.state !== 'running'
-  const adminServer = new HttpServer(serverOptions, adminRoutes(id, node, metrics, isStopping))
+  const adminServer = new HttpServer(serverOptions, adminRoutes({ nodeId: id, node, metrics, token, isStopping }))
 
   const practised = await warmUp({ port: stock, desk, server: serverOptions })
   logger.info({ purchases: practised }, 'practised')
@@ -123,15 +124,14 @@ export async function runNode(
   return { url, adminUrl }
 }
 
-async function acknowledging(
+function acknowledging(
   { config }: LoadedConfig,
-  directory: string,
+  token: string,
   stock: StockPort,
   log: Logger,
-): Promise<{ readonly acknowledger?: Acknowledger }> {
+): { readonly acknowledger?: Acknowledger } {
   if (config.ack === 'replicated') return { acknowledger: replicaAcknowledger(stock.sales, config.redis.replicas) }
   if (config.ack !== 'ledger') return {}
-  const { operator: token } = await ensureAdminTokens(directory)
   return { acknowledger: ledgerAcknowledger({ fleet: stock.fleet, token, log }) }
 }
 

@@ -14,7 +14,7 @@ import { assertStock, StockLawError } from '../runtime/assert.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { delay, systemTimers, type Timers } from '../runtime/timers.ts'
-import { type Order, type QuotaRules, type SaleDefinition } from '../stock/core/words.ts'
+import { type Order, type QuotaRules, type SaleDefinition, type Version } from '../stock/core/words.ts'
 import {
   type Caller,
   type ConfirmReply,
@@ -25,6 +25,7 @@ import {
 } from '../stock/port.ts'
 import type { Acknowledgement, Acknowledger } from './acknowledger.ts'
 import { type Barrier, HeldBack } from './held-back.ts'
+import { Journal } from './journal.ts'
 import type { DeskMetrics } from './node-metrics.ts'
 import { orderIds, type OrderIds } from '../stock/order-id.ts'
 import type { PendingBuy } from './pending-buy.ts'
@@ -61,6 +62,8 @@ interface Judged {
   readonly verdict: ConfirmVerdict
   /** What its answer waits for; null for nothing. */
   readonly barrier: Barrier | null
+  /** Of the store when it judged. */
+  readonly version: Version
 }
 
 interface AckAsked {
@@ -98,6 +101,7 @@ export class SaleDesk {
   readonly definition: SaleDefinition
   readonly orderIds: OrderIds
   readonly quota: SaleQuota<PendingBuy>
+  readonly journal = new Journal()
   epoch = 0
   /** seq of this node's own last change in the present era. */
   lastWriteSeq = 0
@@ -404,7 +408,7 @@ export class SaleDesk {
 
   #onJudged(batch: PendingBuy[], reply: ConfirmReply, sentMs: number, receivedMs: number): void {
     this.quota.hearConfirm(reply, sentMs, receivedMs)
-    const { verdicts, nowMs } = reply
+    const { verdicts, nowMs, version } = reply
     const { acknowledger } = this.#settings
     const judged: Ordered[] = []
     let held = 0
@@ -425,8 +429,8 @@ export class SaleDesk {
       }
       if (verdict.order !== undefined) this.quota.winners.add(buy.buyer)
       const barrier = barriers.length === 0 ? null : barrierFor(barriers, buy, verdict)
-      if (hasOrder(verdict) && acknowledger !== undefined) judged.push({ buy, verdict, barrier })
-      else this.#tell({ buy, verdict, barrier }, nowMs)
+      if (hasOrder(verdict) && acknowledger !== undefined) judged.push({ buy, verdict, barrier, version })
+      else this.#tell({ buy, verdict, barrier, version }, nowMs)
     }
     if (acknowledger !== undefined && judged.length > 0) void this.#acknowledge(acknowledger, judged, reply)
     else if (held > 0 && barriers.length === 0) this.#passOwn(batch, reply)
@@ -477,7 +481,8 @@ export class SaleDesk {
   }
 
   /** Until then the buyer may hear no more than that the outcome is unknown. */
-  #tell({ buy, verdict, barrier }: Judged, nowMs: number): void {
+  #tell({ buy, verdict, barrier, version }: Judged, nowMs: number): void {
+    if (verdict.order !== undefined) this.journal.note(verdict.order, version)
     if (barrier === null) {
       buy.answer({ by: 'store', verdict, nowMs })
       return
@@ -588,6 +593,7 @@ export class SaleDesk {
       }
       this.epoch = reply.epoch
       this.lastWriteSeq = reply.version.seq
+      this.journal.begin(reply.version)
       // The events of the old era are not followed to their end.
       if (reply.version.era !== this.quota.seen.era) this.listener?.onGap()
       this.quota.hearJoin(reply, sentMs, this.#clock.monotonicMs())

@@ -4,6 +4,7 @@ import { maskValue, type LoadedConfig } from '../config/load.ts'
 import { ensureAdminTokens } from '../http/admin-token.ts'
 import { startAdminServer } from '../http/admin-server.ts'
 import { Identifier } from '../http/identity.ts'
+import { journalAsker } from '../http/node-journal.ts'
 import { nodeAsker } from '../http/node-report.ts'
 import { openApiRoute } from '../http/openapi-route.ts'
 import { HttpServer } from '../http/server.ts'
@@ -80,6 +81,7 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
   const book = new SaleBook(port, rulesOf(loaded))
   const reader = new OrderReader({ ledger, port, book, log: logger })
   const { acts, recovery, rounds } = saleParts(loaded, tokens.operator, { port, ledger, database, logger })
+  addRecoveryMetrics(metrics, recovery)
   const pipeline = new Pipeline({
     ledger,
     store: port.sales,
@@ -127,7 +129,6 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
     ],
   )
   metrics.counterFrom('farebox_http_requests_total', 'Requests of buyers.', () => server.counters.requests)
-  metrics.gauge('farebox_sales_recovering', 'Sales that do not sell until recovered.', () => recovery.cases().length)
   const adminServer = await startAdminServer({
     name: `orders ${id}`,
     host,
@@ -205,9 +206,20 @@ function saleParts(
   const marks = new Marks(ledger)
   const common = { port, ledger, rules: rulesOf(loaded), marks, log, declaredDurable }
   const acts = new SaleActs({ ...common, acts: new ActLedger(database) })
-  const recovery = new Recovery({ ...common, askNode: nodeAsker(token), monotonicMs })
+  const union = { allInLedger: loaded.config.ack === 'ledger', askJournal: journalAsker(token) }
+  const recovery = new Recovery({ ...common, askNode: nodeAsker(token), monotonicMs, union })
   const rounds = new SaleRounds({ ...common, acts, recovery, monotonicMs })
   return { acts, recovery, rounds }
+}
+
+function addRecoveryMetrics(metrics: Metrics, recovery: Recovery): void {
+  metrics.gauge('farebox_sales_recovering', 'Sales that do not sell until recovered.', () => recovery.cases().length)
+  metrics.counterFrom('farebox_recoveries_total', 'Sales brought back under a new era.', () => recovery.count)
+  metrics.counterFrom(
+    'farebox_without_sale_seconds_total',
+    'Time in which sales did not sell until recovered, as this process saw it.',
+    () => recovery.withoutSaleMs / 1000,
+  )
 }
 
 function shownUrl(url: string): string {

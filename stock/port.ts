@@ -18,6 +18,7 @@ import type {
   Version,
 } from './core/words.ts'
 import type { ItemStatus } from './core/status.ts'
+import type { UnitedSale } from './core/union.ts'
 
 export class StoreError extends Error {
   override readonly name = 'StoreError'
@@ -152,6 +153,10 @@ export interface SaleSnapshot extends Reply {
   readonly definition: SaleDefinition
   /** False while the store is not certified for this sale. */
   readonly certified: boolean
+  /** It was begun to put the sale together again, and not ended. */
+  readonly uniting: boolean
+  /** Tickets of all orders less the nodes' `confirmed`: what was put together again and is no node's any more. */
+  readonly unattributed: number
   readonly fares: readonly FareCounters[]
   readonly nodes: readonly SaleNode[]
   /** Sum of the weights of live nodes, as the scripts reckon it. */
@@ -282,6 +287,30 @@ export interface SaleStore {
     era: number,
     floorSeq: number,
   ): Promise<{ outcome: 'certified' | 'lost_race'; version: Version } | { outcome: 'no_such_sale' }>
+  /**
+   * Begins to put a sale together again under an era to come, with `reassert` and `openUnion`: from here on nobody
+   * sells. Makes the sale if the store has none. `version` is the store's as it was found; `lost_race` when the sale is
+   * at that era already, or a later one was begun.
+   */
+  beginUnion(
+    definition: SaleDefinition,
+    era: number,
+  ): Promise<{ readonly outcome: 'begun' | 'lost_race'; readonly version: Version }>
+  /**
+   * Puts orders in, or over what is there, with their buyers' tickets. `recovering` when that era was not begun in this
+   * life of the store.
+   */
+  reassert(
+    saleId: string,
+    era: number,
+    orders: readonly Order[],
+  ): Promise<{ readonly outcome: 'reasserted' | 'recovering' }>
+  /** Sets the counters to what the orders came to and certifies the store, as `certify` does. */
+  openUnion(
+    saleId: string,
+    era: number,
+    sale: UnitedSale,
+  ): Promise<{ readonly outcome: 'certified' | 'lost_race'; readonly version: Version }>
   /**
    * Follows the orders that came into being after a version; whole events until there are `limit` orders or events.
    * `null` when the store has no such sale.

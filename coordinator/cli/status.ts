@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { systemClock } from '../../runtime/clock.ts'
 import { StoreError } from '../../stock/port.ts'
-import { status, type StatusView } from '../operations/status.ts'
+import { status, type LastRecovery, type StatusView } from '../operations/status.ts'
 import { clusterStatus } from '../supervise/cluster.ts'
 import { readCluster, type ClusterFile } from '../supervise/cluster-file.ts'
 import { ask } from './cluster.ts'
@@ -61,6 +61,23 @@ async function processesOf(dir: string): Promise<Processes> {
   return readCluster(dir) === null ? [] : clusterStatus(dir)
 }
 
+function recoveryLines(id: string, recovered: LastRecovery): string[] {
+  const { forMs, how, reasserted, fromJournals, conflicts, unaccounted, fares } = recovered
+  const what =
+    how === 'whole'
+      ? 'nothing was lost'
+      : `${reasserted} orders were brought back, ${fromJournals} of them from nodes alone, ${conflicts} did not fit`
+  const tickets = fares.map(({ fareId, before, now }) => `${fareId} ${before ?? '?'} before, ${now} now`)
+  return [
+    `sale ${id}: recovered after ${seconds(forMs)}: ${what}`,
+    ...unaccounted.map((reason) => `sale ${id}: orders may be lost (tickets ${tickets.join(', ')}): ${reason}`),
+  ]
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`
+}
+
 function textOf(view: StatusView & { readonly processes: Processes }): string {
   const lines = [
     ...(view.processes.length === 0
@@ -96,7 +113,11 @@ function storedLines(view: StatusView): string[] {
     ),
     ...view.sales.flatMap(({ id, missing }) => missing.map((reason) => `sale ${id}: ${reason}`)),
     ...view.sales
-      .filter(({ recovering, version }) => recovering && version !== null)
-      .map(({ id }) => `sale ${id}: "farebox sale recover ${id}" opens it with what the store holds`),
+      .filter(({ recovering }) => recovering)
+      .map(({ id, recoveringForMs }) => {
+        const since = recoveringForMs === null ? '' : ` has not sold for ${seconds(recoveringForMs)};`
+        return `sale ${id}:${since} "farebox sale recover ${id}" opens it with what is known`
+      }),
+    ...view.sales.flatMap(({ id, recovered }) => (recovered === null ? [] : recoveryLines(id, recovered))),
   ]
 }

@@ -154,7 +154,7 @@ function ledgerProblems({ id, countedHeld, countedPaid, ledgerHeld, ledgerPaid, 
 
 /** Every order was made by some node, and each node's record counts what it made. */
 function confirmedProblems(snapshot: SaleSnapshot, recount: Recount): Problem[] {
-  const confirmed = snapshot.nodes.reduce((sum, node) => sum + node.confirmed, 0)
+  const confirmed = snapshot.nodes.reduce((sum, node) => sum + node.confirmed, snapshot.unattributed)
   if (confirmed === recount.confirmed) return []
   const witness = `the nodes' records sum to ${confirmed} confirmed tickets, the order records to ${recount.confirmed}`
   return [{ rule: 'confirmed_counter', witness }]

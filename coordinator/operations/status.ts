@@ -21,6 +21,10 @@ export interface StatusView {
     readonly version: { readonly era: number; readonly seq: number } | null
     /** Why it stays recovering, and what an operator can do. */
     readonly missing: readonly string[]
+    /** For how long it has not sold; null when it does, or nobody has looked. */
+    readonly recoveringForMs: number | null
+    /** How it last came to sell again; null when it never had to. */
+    readonly recovered: LastRecovery | null
   }[]
   readonly problems: readonly string[]
   readonly ok: boolean
@@ -29,6 +33,24 @@ export interface StatusView {
 export interface KnownCase {
   readonly saleId: string
   readonly reasons: readonly string[]
+  readonly forMs: number
+}
+
+/** As an orders process saw it. */
+export interface LastRecovery {
+  readonly saleId: string
+  /** `whole`: nothing was lost. `union`: put together again. `operator`: the same, by decision. */
+  readonly how: 'whole' | 'union' | 'operator'
+  readonly forMs: number
+  /** Orders that the store had lost; of them, those that only nodes still knew. */
+  readonly reasserted: number
+  readonly fromJournals: number
+  /** Orders that did not fit the stock, and were released. */
+  readonly conflicts: number
+  /** Why acknowledged orders may be missing. */
+  readonly unaccounted: readonly string[]
+  /** Tickets held and paid before and after. */
+  readonly fares: readonly { readonly fareId: string; readonly before: number | null; readonly now: number }[]
 }
 
 export async function status(world: World, known: { readonly declaredDurable: boolean }): Promise<StatusView> {
@@ -38,7 +60,7 @@ export async function status(world: World, known: { readonly declaredDurable: bo
     askOrders(world),
   ])
   const saleIds = [...new Set([...fleet.saleIds, ...ledger.saleIds])].toSorted()
-  const sales = await Promise.all(saleIds.map((saleId) => saleStatus(world, saleId, ledger.cases)))
+  const sales = await Promise.all(saleIds.map((saleId) => saleStatus(world, saleId, ledger)))
   const { leader } = fleet
   const problems = [
     ...(leader === null ? ['no coordinator leads: deaths are not declared and nginx is not told'] : []),
@@ -67,6 +89,7 @@ export async function status(world: World, known: { readonly declaredDurable: bo
 
 interface LedgerStatus {
   readonly cases: readonly KnownCase[]
+  readonly recovered: readonly LastRecovery[]
   readonly saleIds: readonly string[]
   readonly fault: string | null
 }
@@ -77,23 +100,21 @@ async function askOrders(world: World): Promise<LedgerStatus> {
     return { fault: null, ...(await world.orders.call<Omit<LedgerStatus, 'fault'>>('GET', '/admin/recovery')) }
   } catch (error) {
     if (!(error instanceof OperationError)) throw error
-    return { cases: [], saleIds: [], fault: error.message }
+    return { cases: [], recovered: [], saleIds: [], fault: error.message }
   }
 }
 
-async function saleStatus(
-  world: World,
-  saleId: string,
-  cases: readonly KnownCase[],
-): Promise<StatusView['sales'][number]> {
+async function saleStatus(world: World, saleId: string, ledger: LedgerStatus): Promise<StatusView['sales'][number]> {
   const snapshot = await world.port.sales.read(saleId, world.rules)
-  const known = cases.find((candidate) => candidate.saleId === saleId)
+  const known = ledger.cases.find((candidate) => candidate.saleId === saleId)
+  const recovered = ledger.recovered.findLast((candidate) => candidate.saleId === saleId) ?? null
+  const recovery = { recoveringForMs: known?.forMs ?? null, recovered }
   if (snapshot === null) {
     const missing = known?.reasons ?? ['the store has no record of this sale']
-    return { id: saleId, state: 'unknown', recovering: true, version: null, missing }
+    return { id: saleId, state: 'unknown', recovering: true, version: null, missing, ...recovery }
   }
   const { id, state, recovering, version } = saleView(snapshot)
   const broken = recovering || known !== undefined
   const unlooked = broken && known === undefined ? ['no orders process has looked at it yet'] : []
-  return { id, state, recovering: broken, version, missing: known?.reasons ?? unlooked }
+  return { id, state, recovering: broken, version, missing: known?.reasons ?? unlooked, ...recovery }
 }

@@ -1,10 +1,23 @@
 /** The node's private port: health, metrics, and what the coordinator asks for. Never through nginx. */
+import { isBearer } from '../../http/admin-token.ts'
+import type { JournalText } from '../../http/node-journal.ts'
+import { rowOfOrder } from '../../http/order-rows.ts'
 import type { Route } from '../../http/route.ts'
 import type { Metrics } from '../../runtime/metrics.ts'
 import { fareNumbers } from '../node-metrics.ts'
+import type { SaleDesk } from '../sale-desk.ts'
 import type { SellingNode } from '../selling-node.ts'
 
-export function adminRoutes(nodeId: string, node: SellingNode, metrics: Metrics, isStopping: () => boolean): Route[] {
+export interface NodeAdminParts {
+  readonly nodeId: string
+  readonly node: SellingNode
+  readonly metrics: Metrics
+  /** The operator's: what names buyers is not for everybody who reaches the port. */
+  readonly token: string
+  readonly isStopping: () => boolean
+}
+
+export function adminRoutes({ nodeId, node, metrics, token, isStopping }: NodeAdminParts): Route[] {
   const common = { method: 'get', headers: [], body: 'none' } as const
   return [
     { ...common, pattern: '/healthz', handle: (exchange) => void exchange.send(200, null, '{"ok":true}') },
@@ -29,7 +42,23 @@ export function adminRoutes(nodeId: string, node: SellingNode, metrics: Metrics,
       pattern: '/state',
       handle: (exchange) => void exchange.send(200, null, JSON.stringify(stateOf(nodeId, node))),
     },
+    {
+      ...common,
+      pattern: '/journal/:sale',
+      headers: ['authorization'],
+      handle(exchange) {
+        const desk = node.desks.get(exchange.params[0] ?? '')
+        if (!isBearer(exchange.headers[0], token)) exchange.problem('unauthenticated')
+        else if (desk === undefined) exchange.problem('no_such_sale')
+        else exchange.send(200, null, journalText(desk))
+      },
+    },
   ]
+}
+
+function journalText({ journal: { since, orders } }: SaleDesk): string {
+  const text: JournalText = { since, orders: orders.map(rowOfOrder) }
+  return JSON.stringify(text)
 }
 
 /** What this node knows, for recovery, `quota` and `audit`. */
@@ -49,6 +78,7 @@ export function stateOf(nodeId: string, node: SellingNode): unknown {
       fares: fareNumbers(desk),
       parked: desk.quota.lineLength,
       winners: desk.quota.winners.size,
+      journalSince: desk.journal.since,
       heartbeatAgeMs: Number.isFinite(desk.heartbeatAgeMs) ? Math.round(desk.heartbeatAgeMs) : null,
     })),
   }

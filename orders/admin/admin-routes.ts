@@ -75,8 +75,8 @@ async function route(parts: AdminParts, request: AdminRequest): Promise<AdminAns
 }
 
 function recoveryView({ recovery, rounds }: AdminParts): unknown {
-  const cases = recovery.cases().map(({ saleId, reasons }) => ({ saleId, reasons }))
-  return { cases, saleIds: rounds.sales().map(({ definition }) => definition.id) }
+  const cases = recovery.cases().map(({ saleId, reasons }) => ({ saleId, reasons, forMs: recovery.forMs(saleId) }))
+  return { cases, recovered: recovery.recovered(), saleIds: rounds.sales().map(({ definition }) => definition.id) }
 }
 
 async function create({ acts, rounds }: AdminParts, text: string): Promise<AdminAnswer> {

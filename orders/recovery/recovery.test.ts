@@ -76,12 +76,38 @@ async function take(...ids: string[]): Promise<void> {
 }
 
 function another(): InMemoryOrders {
-  const { port, rules, monotonicMs, askNode } = world
-  return inMemoryOrders({ port, rules, nowMs: monotonicMs, askNode, shared: o1 })
+  const { port, rules, monotonicMs, askNode, union } = world
+  return inMemoryOrders({ port, rules, nowMs: monotonicMs, askNode, union, shared: o1 })
+}
+
+function anotherWithLedgerAck(): InMemoryOrders {
+  const { port, rules, monotonicMs, askNode, union } = world
+  return inMemoryOrders({
+    port,
+    rules,
+    nowMs: monotonicMs,
+    askNode,
+    union: { ...union, allInLedger: true },
+    shared: o1,
+  })
 }
 
 function reasons(process = o1): string | undefined {
   return process.recovery.caseOf('demo')?.reasons.join()
+}
+
+/** The pipeline's cursor. */
+async function takenUpTo(seq: number): Promise<void> {
+  const { taken, era } = await ledgerSale()
+  const upTo = { era, seq }
+  expect(await o1.ledger.take('demo', { storeEra: era, after: taken, upTo, orders: [] })).toMatchObject({
+    outcome: 'taken',
+  })
+}
+
+async function ordersInStore(): Promise<string[]> {
+  const { orders } = await world.port.sales.scanOrders('demo', '')
+  return orders.map(({ id, state, reason }) => `${id} ${reason ?? state}`).toSorted()
 }
 
 describe('a store that began another life', () => {
@@ -227,12 +253,22 @@ describe('a store that began another life', () => {
     expect(reasons()).toContain('o1 among them')
   })
 
-  it('without the sale at all: it is told, cannot be recovered, and is not made anew by accident', async () => {
+  it('without the sale at all: it is told, not made anew by accident, and the operator may open it', async () => {
+    await n1.sell('o1', 'alice')
+    await n1.sell('o2', 'bob', 2)
+    await take('o1')
     world.stock.saleRecords.delete('demo')
     await go(400, [])
-    expect(o1.recovery.caseOf('demo')?.reasons).toEqual(['the store has no record of this sale'])
-    await expect(post('/admin/sales/demo/recover')).rejects.toMatchObject({ code: 'no_record' })
+    expect(reasons()).toContain('the store has no record of this sale')
     await expect(post('/admin/sales', SALE_FILE)).rejects.toMatchObject({ code: 'sale_lost' })
+    expect(await post('/admin/sales/demo/recover')).toMatchObject({ body: { outcome: 'changed' } })
+    // What the ledger had is back; the other was told by a node that keeps no journal.
+    expect(await demo()).toMatchObject({ certified: true, state: 'open', fares: [{ held: 1, remaining: 99 }] })
+    expect(o1.recovery.recovered().at(-1)).toMatchObject({
+      how: 'operator',
+      reasserted: 1,
+      unaccounted: [expect.stringContaining('node n1 has begun anew'), expect.stringContaining('node n2')],
+    })
   })
 
   it('opened by the operator with what it holds, has the ledger’s state and stock', async () => {
@@ -246,5 +282,175 @@ describe('a store that began another life', () => {
     expect((await demo()).certified).toBe(false)
     expect(await post('/admin/sales/demo/recover')).toMatchObject({ body: { outcome: 'changed' } })
     expect(await demo()).toMatchObject({ certified: true, state: 'paused', fares: [{ stock: 130, remaining: 130 }] })
+  })
+})
+
+/** Five tickets before the copy, and after it one that the ledger has, one that only its node told. */
+async function sellAroundACopy(): Promise<ReturnType<typeof world.record>> {
+  await n1.sell('o1', 'alice', 2)
+  await n2.sell('o2', 'bob')
+  await take('o1', 'o2')
+  const copy = structuredClone(world.record('demo'))
+  await n1.sell('o3', 'carol', 2)
+  await n2.sell('o4', 'dave')
+  await take('o3')
+  await takenUpTo((await demo()).version.seq - 1)
+  return copy
+}
+
+describe('a store that lost orders', () => {
+  it('has them back from the ledger and from what nodes told, by itself, and its counters follow', async () => {
+    for (const node of [n1, n2]) node.keepJournal()
+    await takenUpTo((await demo()).version.seq)
+    const copy = await sellAroundACopy()
+    const { version } = await demo()
+    await go(200, [n1, n2])
+    world.stock.saleRecords.set('demo', copy)
+    world.restartStore()
+    await go(400, [])
+    const after = await demo()
+    expect(after).toMatchObject({ certified: true, uniting: false, state: 'open', fares: [{ held: 6, remaining: 94 }] })
+    expect(after.version.era).toBe((await ledgerSale()).era)
+    expect(after.version.era).toBeGreaterThan(version.era)
+    expect(after.version.seq).toBeGreaterThan(version.seq)
+    expect(await ordersInStore()).toEqual(['o1 held', 'o2 held', 'o3 held', 'o4 held'])
+    expect(await world.port.sales.readBuyer('demo', 'carol')).toMatchObject({ tickets: 2, orderIds: ['o3'] })
+    expect(await o1.ledger.sums('demo')).toMatchObject([{ held: 6, paid: 0 }])
+    expect(o1.recovery.recovered()).toMatchObject([
+      { how: 'union', reasserted: 2, fromJournals: 1, conflicts: 0, unaccounted: [] },
+    ])
+    expect(o1.recovery.recovered()[0]?.fares).toEqual([{ fareId: 'second', before: 6, now: 6 }])
+    // Once is enough.
+    await go(2000, [])
+    expect((await demo()).version).toEqual(after.version)
+    await n1.join()
+    expect(await n1.sell('o3', 'carol', 2)).toBe('replayed')
+    expect(await n1.sell('o5', 'carol')).toBe('limit_reached')
+  })
+
+  it('stays closed when a node that sold is gone with its journal, and says which', async () => {
+    for (const node of [n1, n2]) node.keepJournal()
+    await takenUpTo((await demo()).version.seq)
+    const copy = await sellAroundACopy()
+    await go(200, [n1, n2])
+    n2.die()
+    world.stock.saleRecords.set('demo', copy)
+    world.restartStore()
+    await go(2000, [])
+    expect((await demo()).certified).toBe(false)
+    expect(reasons()).toContain('node n2 does not answer for what it told after')
+    expect(reasons()).not.toContain('node n1 does not')
+    // The operator's decision brings back what is known, and says what it cannot know.
+    await post('/admin/sales/demo/recover')
+    expect(await ordersInStore()).toEqual(['o1 held', 'o2 held', 'o3 held'])
+    expect(await demo()).toMatchObject({ certified: true, fares: [{ held: 5, remaining: 95 }] })
+    expect(o1.recovery.recovered().at(-1)).toMatchObject({
+      how: 'operator',
+      unaccounted: [expect.stringContaining('node n2')],
+      fares: [{ fareId: 'second', before: 6, now: 5 }],
+    })
+  })
+
+  it('stays closed to a process that did not see it sell', async () => {
+    for (const node of [n1, n2]) node.keepJournal()
+    await takenUpTo((await demo()).version.seq)
+    const copy = await sellAroundACopy()
+    await go(1200, [n1, n2])
+    world.stock.saleRecords.set('demo', copy)
+    world.restartStore()
+    const o2 = another()
+    await go(3000, [], o2)
+    expect((await demo()).certified).toBe(false)
+    expect(reasons(o2)).toContain('did not see the sale sell')
+  })
+
+  it('with `ack: ledger` is opened by any process, without any node', async () => {
+    await sellAroundACopy()
+    await go(1200, [n1, n2])
+    for (const node of [n1, n2]) node.die()
+    world.stock.saleRecords.delete('demo')
+    world.restartStore()
+    world.advance(5000)
+    const o2 = anotherWithLedgerAck()
+    await go(3000, [], o2)
+    expect(await demo()).toMatchObject({ certified: true, state: 'open', fares: [{ held: 5, remaining: 95 }] })
+    expect(await ordersInStore()).toEqual(['o1 held', 'o2 held', 'o3 held'])
+  })
+
+  it('has the fates that the ledger committed, also where its copy knows another', async () => {
+    await n1.sell('o1', 'alice', 2)
+    await n1.sell('o2', 'bob')
+    await take('o1', 'o2')
+    const copy = structuredClone(world.record('demo'))
+    await o1.ledger.decide([{ orderId: 'o1', fate: { state: 'paid' } }], null)
+    await o1.ledger.decide([{ orderId: 'o2', fate: { state: 'released', reason: 'cancelled' } }], null)
+    await go(1200, [n1, n2])
+    world.stock.saleRecords.set('demo', copy)
+    world.record('demo').seq -= 1
+    world.restartStore()
+    await go(3000, [], anotherWithLedgerAck())
+    expect(await ordersInStore()).toEqual(['o1 paid', 'o2 cancelled'])
+    expect(await demo()).toMatchObject({ certified: true, fares: [{ held: 0, paid: 2, remaining: 98 }] })
+    expect(await world.port.sales.readBuyer('demo', 'bob')).toMatchObject({ tickets: 0 })
+  })
+
+  it('is never oversold by what comes back: what does not fit is released, in an alarm', async () => {
+    await n1.sell('o1', 'alice', 2)
+    await take('o1')
+    const copy = structuredClone(world.record('demo'))
+    await n1.sell('o3', 'carol', 2)
+    await take('o3')
+    await go(1200, [n1, n2])
+    // The copy sold on, to others, before anybody noticed; the operator had lowered the stock to what was sold.
+    world.stock.saleRecords.set('demo', copy)
+    const node = new TestNode(world, 'n9')
+    await node.join()
+    expect(await node.sell('x1', 'xaver')).toBe('held')
+    await o1.ledger.setStock('demo', 'second', 4)
+    // It is not behind in number; the node whose change it has lost finds out.
+    expect(await n1.heartbeat()).toEqual(['alive', 'recovering'])
+    const o2 = anotherWithLedgerAck()
+    await go(3000, [], o2)
+    expect(await ordersInStore()).toEqual(['o1 held', 'o3 held', 'x1 conflict'])
+    expect(await demo()).toMatchObject({ certified: true, fares: [{ stock: 4, held: 4, remaining: 0 }] })
+    expect(o2.recovery.recovered().at(-1)).toMatchObject({ conflicts: 1 })
+  })
+
+  it('stays paused or closed', async () => {
+    await n1.sell('o1', 'alice')
+    await take('o1')
+    const copy = structuredClone(world.record('demo'))
+    await post('/admin/sales/demo/pause')
+    await go(1200, [n1, n2])
+    world.stock.saleRecords.set('demo', copy)
+    world.restartStore()
+    await go(3000, [], anotherWithLedgerAck())
+    expect(await demo()).toMatchObject({ certified: true, state: 'paused', fares: [{ held: 1 }] })
+  })
+
+  it('may be put together by two at once, and again after a crash half way', async () => {
+    await sellAroundACopy()
+    await go(1200, [n1, n2])
+    world.stock.saleRecords.delete('demo')
+    world.restartStore()
+    const processes = [anotherWithLedgerAck(), anotherWithLedgerAck()]
+    // One that died after its first steps.
+    const { era, definition } = await ledgerSale()
+    await o1.ledger.beginEra('demo', era)
+    await world.port.sales.beginUnion(definition, era + 1)
+    expect(await world.port.sales.certify('demo', { era: 0, seq: 0 }, era + 9, 0)).toMatchObject({
+      outcome: 'lost_race',
+    })
+    for (let round = 0; round < 20; round += 1) {
+      world.advance(200)
+      await Promise.all(processes.map((one) => one.round().catch(() => {})))
+    }
+    const after = await demo()
+    expect(after).toMatchObject({ certified: true, uniting: false, fares: [{ held: 5, remaining: 95 }] })
+    expect(after.version.era).toBe((await ledgerSale()).era)
+    // One that began before and wakes now changes nothing.
+    expect(await world.port.sales.beginUnion(definition, after.version.era)).toMatchObject({ outcome: 'lost_race' })
+    expect(await world.port.sales.reassert('demo', era + 1, [])).toEqual({ outcome: 'recovering' })
+    expect((await demo()).certified).toBe(true)
   })
 })

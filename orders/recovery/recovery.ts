@@ -3,23 +3,43 @@
  * answered, or a second has passed; one that may not be reopened stays as it is, with its reasons kept for `status`,
  * and is looked at again with every round: nothing is lost by asking.
  *
+ * A store that may have lost something is opened by itself only after a union (`union.ts`) in which nothing can be
+ * missing: always with `ack: ledger`, else when every node that sold answers for what it told (`witnesses.ts`). The
+ * operator's decision opens it after a union with whatever is still known.
+ *
  * To begin anew the ledger's era is moved first, by compare-and-set, so that nothing read from the old life of the
  * store comes into the ledger any more; then the store is certified for it, by compare-and-set on the version that it
  * was judged by. Of several processes that recover a sale one wins each step, and the others look again. A crash
  * between the two leaves the eras apart, which is a reason to begin anew.
  */
-import type { AskNode } from '../../http/node-report.ts'
+import type { AskJournal } from '../../http/node-journal.ts'
+import type { AskNode, SaleReport } from '../../http/node-report.ts'
+import { assert } from '../../runtime/assert.ts'
 import type { Log } from '../../runtime/log.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
-import { compareVersions, type QuotaRules, type Version } from '../../stock/core/words.ts'
+import { compareVersions, type Order, type QuotaRules, type Version, VERSION_ZERO } from '../../stock/core/words.ts'
+import type { UnitedNode } from '../../stock/core/union.ts'
 import type { FleetNode, SaleSnapshot, SettleItem, StockPort } from '../../stock/port.ts'
 import type { Ledger, LedgerSale } from '../ledger/ledger.ts'
 import type { Marks } from './marks.ts'
 import { missingInStore } from './missing.ts'
-import { decideReopen, floorSeqOf, show, type NodeTestimony, type ReopenCase, type ReopenDecision } from './reopen.ts'
+import {
+  ASK_NODES_MS_MAX,
+  decideReopen,
+  floorSeqOf,
+  show,
+  type NodeTestimony,
+  type ReopenCase,
+  type ReopenDecision,
+} from './reopen.ts'
+import { lostRace, type UnionReport, uniteSale } from './union.ts'
+import { type LastSeen, unaccounted } from './witnesses.ts'
 
 /** No order has this id, so settling it changes nothing. */
 const NO_ORDER: SettleItem = { orderId: '-', fate: { state: 'released', reason: 'expired' }, atMs: 0 }
+
+/** For whoever asks how it went. */
+const RECOVERED_KEPT = 20
 
 export type Durability = Awaited<ReturnType<StockPort['durability']>>
 
@@ -33,6 +53,46 @@ export interface RecoveryParts {
   readonly monotonicMs: () => number
   /** `redis.durable: true`: the operator vouches for a store that forbids asking. */
   readonly declaredDurable: boolean
+  /** Without it nothing is ever put together: the store counts as it is, or stays closed. */
+  readonly union?: UnionRules
+}
+
+export interface UnionRules {
+  /** `ack: ledger`: nobody was told of an order that the ledger does not have. */
+  readonly allInLedger: boolean
+  readonly askJournal: AskJournal
+}
+
+/** How a sale came to sell again. */
+export interface Recovered {
+  readonly saleId: string
+  /** `whole`: nothing was lost. `union`: put together again. `operator`: the same, by decision. */
+  readonly how: 'whole' | 'union' | 'operator'
+  readonly version: Version
+  /** For how long it did not sell, as far as this process saw. */
+  readonly forMs: number
+  readonly reasserted: number
+  readonly fromJournals: number
+  readonly conflicts: number
+  /** Why acknowledged orders may be missing; empty when none can be. */
+  readonly unaccounted: readonly string[]
+  /** Tickets held and paid, when the sale was last seen selling and now. */
+  readonly fares: readonly { readonly fareId: string; readonly before: number | null; readonly now: number }[]
+}
+
+/** By node that answers now: what it says of the sale, null when it does not know it. */
+type Reports = ReadonlyMap<string, SaleReport | null>
+
+interface Gap {
+  readonly isWaiting: boolean
+  readonly reasons: readonly string[]
+}
+
+interface UnionCase {
+  readonly facts: Pick<ReopenCase, 'store' | 'mark' | 'nodes'>
+  readonly nodes: readonly FleetNode[]
+  readonly reports: Reports
+  readonly how: 'union' | 'operator'
 }
 
 /** A sale that does not sell, and why. */
@@ -47,6 +107,11 @@ export class Recovery {
   readonly #cases = new Map<string, OpenCase>()
   /** By sale and node: the most that each node said in the open case. */
   readonly #heard = new Map<string, Map<string, NodeTestimony>>()
+  /** By sale: as it was when it last sold. */
+  readonly #lastSeen = new Map<string, LastSeen & Pick<SaleSnapshot, 'fares'>>()
+  readonly #recovered: Recovered[] = []
+  #count = 0
+  #withoutSaleMs = 0
 
   constructor(parts: RecoveryParts) {
     this.#parts = parts
@@ -58,6 +123,31 @@ export class Recovery {
 
   caseOf(saleId: string): OpenCase | null {
     return this.#cases.get(saleId) ?? null
+  }
+
+  /** The newest last. */
+  recovered(): readonly Recovered[] {
+    return this.#recovered
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Of all sales together, the open cases included. */
+  get withoutSaleMs(): number {
+    const nowMs = this.#parts.monotonicMs()
+    return this.cases().reduce((sum, { sinceMs }) => sum + nowMs - sinceMs, this.#withoutSaleMs)
+  }
+
+  forMs(saleId: string): number {
+    const nowMs = this.#parts.monotonicMs()
+    return nowMs - (this.#cases.get(saleId)?.sinceMs ?? nowMs)
+  }
+
+  /** A look at a sale that is whole. */
+  sawSelling(saleId: string, { version, nodes, fares }: SaleSnapshot): void {
+    this.#lastSeen.set(saleId, { atMs: this.#parts.monotonicMs(), version, nodes, fares })
   }
 
   /** True when the sale sells, and ledger and store agree on its era, so that nothing has to be recovered. */
@@ -92,7 +182,7 @@ export class Recovery {
     const seen = marks.get(saleId)
     if (snapshot?.certified === true && seen !== null) await port.sales.settle(saleId, [NO_ORDER], seen)
 
-    const testimonies = await this.#hearNodes(saleId, nodes)
+    const { testimonies, reports } = await this.#hearNodes(saleId, nodes)
     const sale = await ledger.sale(saleId)
     if (sale === null) return
     marks.learn([sale])
@@ -109,15 +199,52 @@ export class Recovery {
       askedMs: this.#parts.monotonicMs() - sinceMs,
     }
     const decision = await this.#decide(facts, sale, snapshot)
-    if (decision.decision === 'reopen') {
+    if (decision.decision === 'reopen' && snapshot?.uniting !== true) {
       await this.#beginAndOpen(sale, decision.expected, decision.floorSeq)
       return
     }
-    const before = this.#cases.get(saleId)
-    this.#cases.set(saleId, { saleId, sinceMs, reasons: decision.reasons })
-    if (decision.decision === 'stay' && before?.reasons.join() !== decision.reasons.join()) {
-      log.error({ saleId, reasons: decision.reasons }, 'the sale stays recovering: an operator must decide')
+    const gap = decision.decision === 'wait' ? null : this.#gap(facts, sale, nodes, reports)
+    if (gap !== null && !gap.isWaiting && gap.reasons.length === 0) {
+      await this.#unite(sale, { facts, nodes, reports, how: 'union' })
+      return
     }
+    const reasons = [...(decision.decision === 'reopen' ? [] : decision.reasons), ...(gap?.reasons ?? [])]
+    const before = this.#cases.get(saleId)
+    this.#cases.set(saleId, { saleId, sinceMs, reasons })
+    if (decision.decision === 'wait' || gap?.isWaiting === true) return
+    if (before?.reasons.join() !== reasons.join()) {
+      log.error({ saleId, reasons }, 'the sale stays recovering: an operator must decide')
+    }
+  }
+
+  /** What a union could not bring back, as reasons; null where there are no unions. */
+  #gap(facts: ReopenCase, sale: LedgerSale, nodes: readonly FleetNode[], reports: Reports): Gap | null {
+    const { union } = this.#parts
+    if (union === undefined) return null
+    const silent = facts.nodes.filter(({ reply }) => reply === null)
+    if (silent.length > 0 && facts.askedMs < ASK_NODES_MS_MAX) {
+      return { isWaiting: true, reasons: silent.map(({ nodeId }) => `node ${nodeId} has not answered yet`) }
+    }
+    const { durable, faults } = facts.durability
+    // With all in the ledger nothing that was told needs the store's disk.
+    if (union.allInLedger) return { isWaiting: false, reasons: [] }
+    // A store that is behind may lack the very nodes that know more.
+    if (facts.nodes.length === 0 && facts.askedMs < ASK_NODES_MS_MAX) {
+      return { isWaiting: true, reasons: ['no node has answered yet'] }
+    }
+    const reasons = durable ? this.#unaccounted(sale, nodes, reports) : faults
+    return { isWaiting: false, reasons }
+  }
+
+  #unaccounted(sale: LedgerSale, nodes: readonly FleetNode[], reports: Reports): string[] {
+    const saleId = sale.definition.id
+    return unaccounted({
+      lastSeen: this.#lastSeen.get(saleId) ?? null,
+      sinceMs: this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs(),
+      fleet: nodes.filter(({ state }) => state === 'live' || state === 'draining').map(({ id }) => id),
+      journals: new Map([...reports].map(([id, report]) => [id, report?.journalSince ?? null])),
+      taken: sale.taken,
+    })
   }
 
   /** The ledger's orders are many, so they are looked for only when nothing else speaks against opening. */
@@ -133,33 +260,100 @@ export class Recovery {
     const { ledger, port, rules } = this.#parts
     const [sale, snapshot] = await Promise.all([ledger.sale(saleId), port.sales.read(saleId, rules)])
     if (sale === null) throw new OperationError('no_such_sale', `no sale has the id "${saleId}"`, { saleId })
-    if (snapshot === null) {
+    if (snapshot === null && this.#parts.union === undefined) {
       const message = `the store has no record of sale "${saleId}": there is nothing to recover. Restore the store's data first`
       throw new OperationError('no_record', message, { saleId })
     }
-    const testimonies = await this.#hearNodes(saleId, nodes)
+    const { testimonies, reports } = await this.#hearNodes(saleId, nodes)
     const mark = this.#parts.marks.get(saleId)
-    const floorSeq = floorSeqOf({ store: snapshot, mark, nodes: testimonies })
-    this.#parts.log.warn({ saleId, mark, store: snapshot.version }, 'an operator recovers the sale as the store has it')
-    return this.#beginAndOpen(sale, snapshot.version, floorSeq)
+    const facts = { store: snapshot, mark, nodes: testimonies }
+    this.#parts.log.warn({ saleId, mark, store: snapshot?.version }, 'an operator recovers the sale')
+    if (this.#parts.union !== undefined) return this.#unite(sale, { facts, nodes, reports, how: 'operator' })
+    return this.#beginAndOpen(sale, snapshot?.version ?? VERSION_ZERO, floorSeqOf(facts))
+  }
+
+  async #beginEra(sale: LedgerSale, storeEra: number): Promise<number> {
+    const saleId = sale.definition.id
+    const above = Math.max(storeEra, this.#parts.marks.get(saleId)?.era ?? 0) + 1
+    const begun = await this.#parts.ledger.beginEra(saleId, sale.era, above)
+    if (begun.outcome !== 'begun') throw lostRace(saleId)
+    return begun.era
+  }
+
+  async #unite(sale: LedgerSale, { facts, nodes, reports, how }: UnionCase): Promise<Version> {
+    const { ledger, port, union } = this.#parts
+    const saleId = sale.definition.id
+    assert(union !== undefined, 'a union has rules')
+    const lost = union.allInLedger ? [] : this.#unaccounted(sale, nodes, reports)
+    const era = await this.#beginEra(sale, facts.store?.version.era ?? 0)
+    const told = async (): Promise<readonly Order[]> => {
+      const answers = await Promise.all(nodes.map(({ adminUrl }) => union.askJournal(adminUrl, saleId)))
+      const silent = nodes.filter(({ id }, at) => answers[at] === null && reports.has(id))
+      if (silent.length > 0 && how === 'union' && !union.allInLedger) {
+        throw new OperationError('journal_missing', `node ${silent[0]?.id} does not answer for what it told any more`)
+      }
+      return answers.flatMap((journal) => journal?.orders ?? [])
+    }
+    const floorSeq = floorSeqOf(facts)
+    // Where orders may be lost, what nodes confirmed and the store does not know is the evidence of it.
+    const known = lost.length > 0 ? [] : unitedNodes(reports)
+    const report = await uniteSale({ ledger, store: port.sales }, { sale, era, floorSeq, nodes: known, told })
+    this.#tellUnion(saleId, how, report, lost)
+    await this.#noteOpen(saleId, report.version)
+    return report.version
+  }
+
+  #tellUnion(saleId: string, how: Recovered['how'], report: UnionReport, lost: readonly string[]): void {
+    const { log } = this.#parts
+    const { reasserted, fromJournals, conflicts, setAside, version } = report
+    const lastFares = this.#lastSeen.get(saleId)?.fares ?? []
+    const fares = report.fares.map(({ fareId, held, paid }) => {
+      const before = lastFares.find((fare) => fare.fareId === fareId)
+      return { fareId, before: before === undefined ? null : before.held + before.paid, now: held + paid }
+    })
+    if (conflicts.length > 0) log.error({ saleId, orderIds: conflicts }, 'ALARM: orders that do not fit the stock')
+    if (setAside.length > 0) log.error({ saleId, orderIds: setAside }, 'ALARM: orders were set aside')
+    if (lost.length > 0) log.error({ saleId, reasons: lost, fares }, 'ALARM: acknowledged orders may be lost')
+    this.#note({
+      saleId,
+      how,
+      version,
+      reasserted,
+      fromJournals,
+      conflicts: conflicts.length,
+      unaccounted: lost,
+      fares,
+    })
+  }
+
+  #note(recovered: Omit<Recovered, 'forMs'>): void {
+    const one = { ...recovered, forMs: this.forMs(recovered.saleId) }
+    this.#withoutSaleMs += one.forMs
+    this.#count += 1
+    this.#recovered.push(one)
+    if (this.#recovered.length > RECOVERED_KEPT) this.#recovered.shift()
+    this.#parts.log.info({ ...one, version: show(one.version) }, 'the sale is open again under a new era')
   }
 
   async #beginAndOpen(sale: LedgerSale, expected: Version, floorSeq: number): Promise<Version> {
-    const { ledger, marks, port, log } = this.#parts
+    const { port } = this.#parts
     const saleId = sale.definition.id
-    const above = Math.max(expected.era, marks.get(saleId)?.era ?? 0) + 1
-    const begun = await ledger.beginEra(saleId, sale.era, above)
-    if (begun.outcome !== 'begun') throw lostRace(saleId)
-    const reply = await port.sales.certify(saleId, expected, begun.era, floorSeq)
+    const era = await this.#beginEra(sale, expected.era)
+    const reply = await port.sales.certify(saleId, expected, era, floorSeq)
     if (reply.outcome === 'no_such_sale') throw new OperationError('no_record', `sale "${saleId}" is gone`, { saleId })
     if (reply.outcome === 'lost_race') throw lostRace(saleId)
-    const forMs = this.#parts.monotonicMs() - (this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs())
+    const none = { reasserted: 0, fromJournals: 0, conflicts: 0, unaccounted: [], fares: [] }
+    this.#note({ saleId, how: 'whole', version: reply.version, ...none })
+    await this.#noteOpen(saleId, reply.version)
+    return reply.version
+  }
+
+  async #noteOpen(saleId: string, version: Version): Promise<void> {
+    const { port, marks, declaredDurable } = this.#parts
     this.#closeCase(saleId)
     const { fingerprint, durable } = await port.durability()
-    marks.note(saleId, reply.version, { fingerprint, durable: durable ?? this.#parts.declaredDurable })
+    marks.note(saleId, version, { fingerprint, durable: durable ?? declaredDurable })
     await marks.flush()
-    log.info({ saleId, version: show(reply.version), forMs }, 'the sale is open again under a new era')
-    return reply.version
   }
 
   #closeCase(saleId: string): void {
@@ -172,7 +366,11 @@ export class Recovery {
    * seen. What was once heard counts as long as the case is open, and raises the mark, so that neither the death of
    * the witness nor that of this coordinator makes a store look whole that is not. Only live nodes are waited for.
    */
-  async #hearNodes(saleId: string, nodes: readonly FleetNode[]): Promise<NodeTestimony[]> {
+  async #hearNodes(
+    saleId: string,
+    nodes: readonly FleetNode[],
+  ): Promise<{ readonly testimonies: readonly NodeTestimony[]; readonly reports: Reports }> {
+    const reports = new Map<string, SaleReport | null>()
     const heard = this.#heard.get(saleId) ?? new Map<string, NodeTestimony>()
     this.#heard.set(saleId, heard)
     await Promise.all(
@@ -180,6 +378,7 @@ export class Recovery {
         const report = await this.#parts.askNode(adminUrl)
         const sale = report?.sales.find((candidate) => candidate.saleId === saleId) ?? null
         const known = heard.get(id)?.reply?.known ?? null
+        if (report !== null) reports.set(id, sale)
         if (sale !== null) {
           if (known === null || compareVersions(sale, known) >= 0) heard.set(id, { nodeId: id, reply: { known: sale } })
           this.#raiseMark(saleId, sale)
@@ -190,7 +389,7 @@ export class Recovery {
       }),
     )
     await this.#parts.marks.flush()
-    return [...heard.values()]
+    return { testimonies: [...heard.values()], reports }
   }
 
   /** What a node has seen says nothing about durability: that stays as it was known, and unknown is no. */
@@ -201,7 +400,9 @@ export class Recovery {
   }
 }
 
-function lostRace(saleId: string): OperationError {
-  const message = `another process began a new era of "${saleId}" first, or the store changed meanwhile: look again`
-  return new OperationError('lost_race', message, { saleId })
+function unitedNodes(reports: Reports): UnitedNode[] {
+  return [...reports].flatMap(([id, report]) => {
+    if (report === null) return []
+    return [{ id, epoch: report.epoch, confirmed: report.fares.reduce((sum, { confirmed }) => sum + confirmed, 0) }]
+  })
 }

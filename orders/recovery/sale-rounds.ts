@@ -81,6 +81,7 @@ export class SaleRounds {
       if (snapshot === null && marks.get(saleId) === null) {
         this.#background(`complete ${saleId}`, () => acts.complete(sale, null, fleet))
       } else if (recovery.isWhole(sale, snapshot) && snapshot !== null) {
+        recovery.sawSelling(saleId, snapshot)
         if (this.#durability !== null) marks.note(saleId, snapshot.version, this.#durability)
         if (isLedgerRound) this.#background(`complete ${saleId}`, () => acts.complete(sale, snapshot, fleet))
       } else {

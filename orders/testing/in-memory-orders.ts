@@ -14,7 +14,7 @@ import { OrderReader } from '../order-reader.ts'
 import type { Fates } from '../pipeline/fates.ts'
 import { Pipeline } from '../pipeline/pipeline.ts'
 import { Marks } from '../recovery/marks.ts'
-import { Recovery } from '../recovery/recovery.ts'
+import { Recovery, type UnionRules } from '../recovery/recovery.ts'
 import { SaleRounds } from '../recovery/sale-rounds.ts'
 import { SaleActs } from '../sales/sale-acts.ts'
 import { SaleBook } from '../sale-book.ts'
@@ -24,6 +24,7 @@ export interface InMemoryOrdersOptions {
   readonly rules: QuotaRules
   readonly nowMs: () => number
   readonly askNode: AskNode
+  readonly union?: UnionRules
   /** Milliseconds between two rounds, where they are started. */
   readonly everyMs?: number
   /** Of another process, to share its ledger. */
@@ -43,13 +44,13 @@ export interface InMemoryOrders {
 }
 
 export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
-  const { port, rules, nowMs, askNode, shared, everyMs = 200 } = options
+  const { port, rules, nowMs, askNode, union, shared, everyMs = 200 } = options
   const ledger = shared?.ledger ?? new MemoryLedger({ nowMs })
   const actLedger = shared?.actLedger ?? new MemoryActs(ledger)
   const marks = new Marks(ledger)
   const common = { port, ledger, rules, marks, log: SILENT, declaredDurable: false }
   const acts = new SaleActs({ ...common, acts: actLedger })
-  const recovery = new Recovery({ ...common, askNode, monotonicMs: nowMs })
+  const recovery = new Recovery({ ...common, askNode, monotonicMs: nowMs, ...(union === undefined ? {} : { union }) })
   const rounds = new SaleRounds({ ...common, acts, recovery, monotonicMs: nowMs, everyMs })
   const reader = new OrderReader({ ledger, port, book: new SaleBook(port, rules), log: SILENT })
   const { fates } = new Pipeline({

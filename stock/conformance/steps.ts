@@ -6,7 +6,14 @@
  */
 import fc from 'fast-check'
 import type { NodeState, SettleItem, StateChange, StockPort } from '../port.ts'
-import { type Order, type QuotaRules, RELEASE_REASONS, type SaleDefinition, type Version } from '../core/words.ts'
+import {
+  type Order,
+  type QuotaRules,
+  RELEASE_REASONS,
+  SALE_STATES,
+  type SaleDefinition,
+  type Version,
+} from '../core/words.ts'
 
 const NODES = ['n1', 'n2', 'n3'] as const
 const BUYERS = ['ann', 'bob', 'c d', 'eve "q"'] as const
@@ -150,6 +157,30 @@ const saleStep = fc.oneof(
   },
 )
 
+const unionStep = fc.oneof(
+  fc.record({ do: fc.constant('beginUnion' as const), eraOff: fc.integer({ min: 0, max: 3 }) }),
+  fc.record({
+    do: fc.constant('reassert' as const),
+    eraOff: fc.integer({ min: 0, max: 3 }),
+    orders: fc.array(
+      fc.record({ buyer: fc.nat(BUYERS.length - 1), key: fc.nat(KEYS_PER_BUYER - 1), fate: fc.nat(5) }),
+      { maxLength: 5 },
+    ),
+  }),
+  fc.record({
+    do: fc.constant('openUnion' as const),
+    eraOff: fc.integer({ min: 0, max: 3 }),
+    floor: fc.nat(60),
+    state: fc.constantFrom(...SALE_STATES),
+    stock: fc.integer({ min: 5, max: 12 }),
+    held: fc.nat(5),
+    paid: fc.nat(2),
+    nodes: fc.uniqueArray(fc.record({ id: node, epoch: fc.nat(5), confirmed: fc.nat(9) }), {
+      selector: ({ id }) => id,
+    }),
+  }),
+)
+
 const fleetStep = fc.oneof(
   fc.record({ do: fc.constant('fleetCertify' as const), era: fc.integer({ min: 1, max: 5 }) }),
   fc.record({ do: fc.constant('fleetAgree' as const), hash: fc.constantFrom('aa', 'bb') }),
@@ -203,6 +234,7 @@ const worldStep = fc.oneof(
 
 const step = fc.oneof(
   { weight: 12, arbitrary: saleStep },
+  { weight: 2, arbitrary: unionStep },
   { weight: 2, arbitrary: fleetStep },
   { weight: 3, arbitrary: worldStep },
 )
@@ -347,6 +379,26 @@ class Runner {
       }
       case 'certify':
         return sales.certify(this.saleId, this.expected(one.wrong), one.era, one.floor)
+      case 'beginUnion':
+        return sales.beginUnion(this.definition, this.newest.era + one.eraOff)
+      case 'reassert': {
+        const orders = new Map(one.orders.map((choice, place) => [choice.buyer + 9 * choice.key, { choice, place }]))
+        const asserted = [...orders.values()].map(({ choice, place }) => this.orderOf(choice, place))
+        return sales.reassert(this.saleId, this.newest.era + one.eraOff, asserted)
+      }
+      case 'openUnion': {
+        const { floor: floorSeq, state, stock, held, paid, nodes } = one
+        const fares = [{ fareId: 'second', stock, held, paid }]
+        return this.learn(
+          await sales.openUnion(this.saleId, this.newest.era + one.eraOff, {
+            floorSeq,
+            state,
+            fares,
+            tickets: held + paid + 1,
+            nodes,
+          }),
+        )
+      }
       case 'fleetCertify':
         return fleet.certify(one.era - 1, one.era)
       case 'fleetAgree':
@@ -392,6 +444,28 @@ class Runner {
         return this.world.restore()
       case 'damage':
         return this.world.damage(one.fare, one.counter, one.by)
+    }
+  }
+
+  /** The order that this buyer and key would have, with some fate. */
+  private orderOf(choice: { buyer: number; key: number; fate: number }, place: number): Order {
+    const id = `order-${choice.buyer}-${choice.key}-000000000000000`
+    if (!this.orderIds.includes(id)) this.orderIds.push(id)
+    const isPaid = choice.fate === 1 || choice.fate === 2
+    const reason = choice.fate < 2 ? null : (RELEASE_REASONS[choice.fate - 2] ?? null)
+    return {
+      id,
+      fareId: 'second',
+      quantity: 1 + (choice.key % 2),
+      buyer: BUYERS[choice.buyer] ?? 'ann',
+      state: reason === null ? (choice.fate === 1 ? 'paid' : 'held') : 'released',
+      reason,
+      createdAtMs: START_MS + place,
+      createdSeq: 1,
+      paidAtMs: isPaid ? START_MS + 50 : null,
+      paidSeq: isPaid ? 2 : null,
+      releasedAtMs: reason === null ? null : START_MS + 60,
+      releasedSeq: reason === null ? null : 3,
     }
   }
 

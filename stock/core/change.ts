@@ -92,9 +92,9 @@ export function certify(
   floorSeq: number,
   context: StoreContext,
 ): { outcome: 'certified' | 'lost_race'; version: Version } {
-  if (record.era !== expected.era || record.seq < expected.seq || era <= record.era) {
-    return { outcome: 'lost_race', version: versionOf(record) }
-  }
+  const isTaken = record.era !== expected.era || record.seq < expected.seq || era <= record.era
+  // What is half put together again has to be put together to the end.
+  if (isTaken || record.union !== null) return { outcome: 'lost_race', version: versionOf(record) }
   record.era = era
   record.seq = Math.max(record.seq, floorSeq) + 1
   record.certificate = context.fingerprint

@@ -65,6 +65,10 @@ export interface SaleRecord {
   seq: number
   /** Fingerprint of the store's life for which the sale is certified; empty once found behind. */
   certificate: string
+  /** Tickets of all orders ever less what the nodes' records say they confirmed: what a union could not tell apart. */
+  unattributed: number
+  /** While the sale is put together again: the era it will open under, and the life in which that began. */
+  union: { readonly era: number; readonly fingerprint: string } | null
   /** As last set; see {@link stateAt} for what it is at a time. */
   state: SaleState
   /** When the sale was last opened by hand. */
@@ -104,6 +108,8 @@ export function newSaleRecord(definition: SaleDefinition, era: number, context: 
     era,
     seq: 1,
     certificate: context.fingerprint,
+    union: null,
+    unattributed: 0,
     state: definition.opensAtMs === null ? 'draft' : 'scheduled',
     reopened: NEVER,
     reopenedSeq: 0,

@@ -31,6 +31,7 @@ import {
 } from '../core/sale-record.ts'
 import { awaitReplicas } from '../core/replicas.ts'
 import { settle } from '../core/settle.ts'
+import { beginUnion, openUnion, reassert } from '../core/union.ts'
 import type { Order, QuotaRules } from '../core/words.ts'
 import type { FleetStore, SaleSnapshot, SaleStore, StockPort, Stopped } from '../port.ts'
 
@@ -101,6 +102,13 @@ function memorySales(
       const record = records.get(saleId)
       return record === undefined ? { outcome: 'no_such_sale' } : certify(record, expected, era, floorSeq, context())
     },
+    async beginUnion(definition, era) {
+      const { outcome, version, record } = beginUnion(records.get(definition.id), definition, era, context())
+      if (record !== null) records.set(definition.id, record)
+      return { outcome, version }
+    },
+    reassert: async (saleId, era, orders) => reassert(records.get(saleId), era, orders, context()),
+    openUnion: async (saleId, era, sale) => openUnion(records.get(saleId), era, sale, context()),
     async readEvents(saleId, after, limit) {
       const record = records.get(saleId)
       return record === undefined ? null : readEvents(record, after, limit, context())
@@ -138,6 +146,8 @@ function snapshotOf(record: SaleRecord, rules: QuotaRules, context: StoreContext
     state: stateAt(record, context.nowMs),
     definition: record.definition,
     certified: record.certificate === context.fingerprint,
+    uniting: record.union !== null,
+    unattributed: record.unattributed,
     fares: countersOf(record),
     nodes: nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     liveWeight: record.liveWeight,

@@ -43,6 +43,13 @@ export function parseOrder(id: string, text: string): Order {
   }
 }
 
+export function formatOrder(order: Order): string {
+  const { state, reason, fareId, quantity, createdAtMs, createdSeq, buyer } = order
+  const paid = state === 'held' ? [] : [order.paidAtMs ?? 0, order.paidSeq ?? 0]
+  const released = state === 'released' ? [order.releasedAtMs ?? 0, order.releasedSeq ?? 0] : []
+  return [letterOf(state, reason), fareId, quantity, createdAtMs, createdSeq, ...paid, ...released, buyer].join(' ')
+}
+
 /** 0 stands for "not yet" in a record. */
 function orNull(number: number | undefined): number | null {
   return number === undefined || number === 0 ? null : number

@@ -3,6 +3,7 @@ import { heldOrder } from '../core/confirm.ts'
 import { sharesText } from '../core/membership.ts'
 import { stateAt } from '../core/sale-record.ts'
 import { statusOfNumber } from '../core/status.ts'
+import { countedTickets } from '../core/union.ts'
 import type { FareLevel, Order, QuotaRules, SaleState, Version } from '../core/words.ts'
 import type {
   Caller,
@@ -22,7 +23,7 @@ import type {
 import type { Connection, Reply } from './connection.ts'
 import { saleKeys } from './keys.ts'
 import type { ReplicaWitness } from './replica-witness.ts'
-import { fieldsOf, letterOf, listOf, parseBuyer, parseDefinition, parseOrder } from './records.ts'
+import { fieldsOf, formatOrder, letterOf, listOf, parseBuyer, parseDefinition, parseOrder } from './records.ts'
 import { parseWire, stoppedOf, versionOf, type WireHead } from './wire.ts'
 
 type WireLevel = [string, number, number, number, number, number, number]
@@ -184,6 +185,50 @@ export function redisSales(connection: Connection, witness: ReplicaWitness): Sal
         ),
       )
       if (wire.outcome === 'no_such_sale') return { outcome: 'no_such_sale' }
+      return { outcome: wire.outcome === 'certified' ? 'certified' : 'lost_race', version: versionOf(wire) }
+    },
+    async beginUnion(definition, era) {
+      const { id, opensAtMs, closesAtMs, limitPerBuyer, fares } = definition
+      const wire = parseWire<WireReply>(
+        await connection.run(
+          'begin-union',
+          [saleKeys(id).sale],
+          [
+            era,
+            opensAtMs ?? '',
+            closesAtMs ?? '',
+            limitPerBuyer,
+            JSON.stringify(definition),
+            ...fares.flatMap((fare) => [fare.id, fare.stock]),
+          ],
+        ),
+      )
+      return { outcome: wire.outcome === 'begun' ? 'begun' : 'lost_race', version: versionOf(wire) }
+    },
+    async reassert(saleId, era, orders) {
+      const keys = saleKeys(saleId)
+      const columns = [
+        orders.map(({ id }) => id),
+        orders.map(formatOrder),
+        orders.map(({ buyer }) => buyer),
+        orders.map(countedTickets),
+      ]
+      const args = [era, JSON.stringify(columns)]
+      const wire = parseWire<WireReply>(await connection.run('reassert', [keys.sale, keys.orders, keys.buyers], args))
+      return { outcome: wire.outcome === 'reasserted' ? 'reasserted' : 'recovering' }
+    },
+    async openUnion(saleId, era, { floorSeq, state, fares, tickets, nodes }) {
+      const keys = saleKeys(saleId)
+      const raised = JSON.stringify(nodes.map(({ id, epoch, confirmed }) => [id, epoch, confirmed]))
+      const args = [
+        era,
+        floorSeq,
+        state,
+        tickets,
+        raised,
+        ...fares.flatMap((fare) => [fare.fareId, fare.stock, fare.held, fare.paid]),
+      ]
+      const wire = parseWire<WireReply>(await connection.run('open-union', [keys.sale, keys.nodes, keys.events], args))
       return { outcome: wire.outcome === 'certified' ? 'certified' : 'lost_race', version: versionOf(wire) }
     },
     async readEvents(saleId, after, limit) {
@@ -411,6 +456,8 @@ function snapshotOf(reply: readonly unknown[], rules: QuotaRules): SaleSnapshot 
     state: stateAt({ state: sale.get('state') as SaleState, definition }, nowMs),
     definition,
     certified: sale.get('certificate') === String(reply[3]),
+    uniting: sale.has('union'),
+    unattributed: Number(sale.get('unattributed') ?? 0),
     fares: definition.fares.map(({ id }) => ({
       fareId: id,
       stock: number(`stock:${id}`),

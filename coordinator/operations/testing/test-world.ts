@@ -1,8 +1,10 @@
 /** A world for tests: the twin of the store in memory, clocks that move only when waited for, nodes that report. */
 import { createMemoryStock, type MemoryStock } from '../../../stock/memory/memory-stock.ts'
-import type { Order, SaleDefinition } from '../../../stock/core/words.ts'
+import type { Order, SaleDefinition, Version } from '../../../stock/core/words.ts'
 import type { SaleRecord } from '../../../stock/core/sale-record.ts'
+import type { NodeJournal } from '../../../http/node-journal.ts'
 import type { NodeReport, SaleReport } from '../../../http/node-report.ts'
+import type { UnionRules } from '../../../orders/recovery/recovery.ts'
 import { inMemoryOrders, type InMemoryOrders } from '../../../orders/testing/in-memory-orders.ts'
 import type { AdminAnswer } from '../../../http/admin-server.ts'
 import { OperationError } from '../../../runtime/operation-error.ts'
@@ -16,6 +18,9 @@ export interface TestWorld extends World {
   isOrdersAway: boolean
   /** By admin address; a node that is not here does not answer. */
   readonly reports: Map<string, NodeReport>
+  /** By admin address, as far as a node keeps one. */
+  readonly journals: Map<string, NodeJournal>
+  readonly union: UnionRules
   /** Called with every wait, after the clocks moved. */
   whileWaiting: () => Promise<void>
   advance(ms: number): void
@@ -41,7 +46,9 @@ export function testWorld(): TestWorld {
   const reports = new Map<string, NodeReport>()
   const rules = { buffer: { percent: 10 }, deadAfterMs: 1500 }
   const askNode = async (adminUrl: string): Promise<NodeReport | null> => reports.get(adminUrl) ?? null
-  const process = inMemoryOrders({ port: stock, rules, nowMs: () => nowMs, askNode })
+  const journals = new Map<string, NodeJournal>()
+  const union = { allInLedger: false, askJournal: async (adminUrl: string) => journals.get(adminUrl) ?? null }
+  const process = inMemoryOrders({ port: stock, rules, nowMs: () => nowMs, askNode, union })
   const world: TestWorld = {
     stock,
     process,
@@ -49,6 +56,8 @@ export function testWorld(): TestWorld {
     isOrdersAway: false,
     port: stock,
     reports,
+    journals,
+    union,
     rules,
     askNode,
     monotonicMs: () => nowMs,
@@ -108,10 +117,18 @@ export class TestNode {
   lastWriteSeq = 0
   confirmed = 0
   remaining = 0
+  /** What it told, when it keeps that; see {@link TestNode.keepJournal}. */
+  #journal: { since: Version; orders: Order[] } | null = null
 
   constructor(world: TestWorld, id: string) {
     this.#world = world
     this.id = id
+  }
+
+  /** From now on it answers for what it tells. */
+  keepJournal(): void {
+    this.#journal = { since: this.seen, orders: [] }
+    this.report()
   }
 
   async joinFleet(weight = 1): Promise<void> {
@@ -157,6 +174,8 @@ export class TestNode {
     const status = reply.verdicts[0]?.status ?? 'none'
     this.seen = reply.version
     this.remaining = reply.fares[0]?.remaining ?? this.remaining
+    const order = reply.verdicts[0]?.order
+    if (order !== undefined) this.#journal?.orders.push(order)
     if (status === 'held') {
       this.lastWriteSeq = reply.version.seq
       this.confirmed += quantity
@@ -185,7 +204,9 @@ export class TestNode {
       fares: [fare],
       winners: 0,
       heartbeatAgeMs: 0,
+      journalSince: this.#journal?.since ?? null,
     }
+    if (this.#journal !== null) this.#world.journals.set(adminUrlOf(this.id), this.#journal)
     this.#world.reports.set(adminUrlOf(this.id), {
       nodeId: this.id,
       epoch: this.fleetEpoch,
@@ -196,6 +217,7 @@ export class TestNode {
 
   die(): void {
     this.#world.reports.delete(adminUrlOf(this.id))
+    this.#world.journals.delete(adminUrlOf(this.id))
   }
 }
 

@@ -17,9 +17,9 @@ local expected_era, expected_seq = tonumber(ARGV[1]), tonumber(ARGV[2])
 local era, floor_seq = tonumber(ARGV[3]), tonumber(ARGV[4])
 local sale = read_sale(sale_key, {}, clock_ms())
 if not sale then return '{"outcome":"no_such_sale"}' end
-if sale.era ~= expected_era or sale.seq < expected_seq or era <= sale.era then
-  return reply_json('lost_race', sale, {})
-end
+-- What is half put together again (union) has to be put together to the end.
+local is_taken = sale.era ~= expected_era or sale.seq < expected_seq or era <= sale.era
+if is_taken or redis.call('HEXISTS', sale_key, 'union') == 1 then return reply_json('lost_race', sale, {}) end
 
 local all = redis.call('HGETALL', nodes_key)
 local writes = {}

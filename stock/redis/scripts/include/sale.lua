@@ -11,6 +11,8 @@
 --   trimmed      id of the newest event that was trimmed; absent while all are there
 --   definition   JSON as the operator wrote it, with the order-id secret
 --   stock:F remaining:F held:F paid:F seq:F   per fare F
+--   union        see union.lua; absent but while the sale is put together again
+--   unattributed tickets of all orders less what the nodes' records confirmed; set by open-union.lua, absent for 0
 --   reopened reopened:F reopened_seq   see heard.lua; absent for never
 local HEAD = {
   'certificate', 'era', 'seq', 'state', 'opens_at', 'closes_at', 'limit', 'live_weight', 'weights_seq', 'lease',

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest'
+import type { Order } from '../stock/core/words.ts'
+import { Journal } from './journal.ts'
+
+function order(id: string, more: Partial<Order> = {}): Order {
+  return {
+    id,
+    fareId: 'seat',
+    quantity: 1,
+    buyer: 'ann',
+    state: 'held',
+    reason: null,
+    createdAtMs: 1,
+    createdSeq: 1,
+    paidAtMs: null,
+    paidSeq: null,
+    releasedAtMs: null,
+    releasedSeq: null,
+    ...more,
+  }
+}
+
+describe('Journal', () => {
+  it('answers for what it tells from the first join on, as last told', () => {
+    const journal = new Journal()
+    expect([journal.since, journal.orders]).toEqual([null, []])
+    journal.begin({ era: 2, seq: 5 })
+    journal.note(order('a'), { era: 2, seq: 6 })
+    journal.note(order('a', { state: 'paid', paidAtMs: 7 }), { era: 2, seq: 9 })
+    journal.begin({ era: 3, seq: 1 })
+    expect(journal.since).toEqual({ era: 2, seq: 5 })
+    expect(journal.orders.map(({ id, state }) => `${id} ${state}`)).toEqual(['a paid'])
+  })
+
+  it('says from where on it is whole when it forgets the oldest', () => {
+    const journal = new Journal(2)
+    journal.begin({ era: 1, seq: 1 })
+    for (const seq of [2, 3, 4]) journal.note(order(`o${seq}`), { era: 1, seq })
+    expect(journal.since).toEqual({ era: 1, seq: 2 })
+    expect(journal.orders.map(({ id }) => id)).toEqual(['o3', 'o4'])
+    // Told again counts as new.
+    journal.note(order('o3'), { era: 1, seq: 5 })
+    journal.note(order('o6'), { era: 1, seq: 6 })
+    expect(journal.orders.map(({ id }) => id)).toEqual(['o3', 'o6'])
+    expect(journal.since).toEqual({ era: 1, seq: 4 })
+  })
+})
