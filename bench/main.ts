@@ -67,7 +67,7 @@ const OPTIONS = {
   rate: { type: 'string', default: '3000' },
   k6: { type: 'string' },
   out: { type: 'string' },
-  help: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
 } as const
 
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values']

@@ -19,6 +19,18 @@ const bin = (name) => join('node_modules', '.bin', name)
 /** The terminal sends Ctrl-C to the child as well; here it must only not end us first. */
 const stay = () => undefined
 
+/** Of what has no program of its own to tell it. @type {Record<string, string>} */
+const USAGE = {
+  test: `usage: npm test -- [--project unit|redis|ledger|sim|e2e] [FILE…] [options of vitest run]
+  Linter, formatter, types, then every test, or those that are named.
+`,
+  chaos: `usage: npm run chaos -- [--rounds 20] [--seed N]
+  Rounds in which a real cluster is broken while buyers buy; each is judged. The seed of a round replays its faults.
+`,
+}
+
+const isHelp = (args) => args.includes('--help') || args.includes('-h')
+
 const COMMANDS = {
   up: async (args, environment) => run('bin/farebox', ['up', ...upArguments(args)], environment),
   test: async (args, environment) => {
@@ -49,14 +61,29 @@ const COMMANDS = {
 
 /** `--rounds 4 --seed 1`, as the environment that the chaos tests read. @param {string[]} args */
 function chaosSettings(args) {
-  const { values } = parseArgs({ args, options: { rounds: { type: 'string' }, seed: { type: 'string' } } })
-  const { rounds = '20', seed = String(Math.trunc(Date.now() / 1000)) } = values
+  const { rounds = '20', seed = String(Math.trunc(Date.now() / 1000)) } = chaosOptions(args)
+  for (const [name, text] of Object.entries({ rounds, seed })) {
+    if (!/^\d{1,15}$/.test(text)) throw usageError('chaos', `--${name} ${text}: a whole number is expected`)
+  }
   return { CHAOS_ROUNDS: rounds, CHAOS_SEED: seed }
+}
+
+/** @param {string[]} args @returns {{ rounds?: string, seed?: string }} */
+function chaosOptions(args) {
+  try {
+    return parseArgs({ args, options: { rounds: { type: 'string' }, seed: { type: 'string' } } }).values
+  } catch (error) {
+    throw usageError('chaos', error.message)
+  }
+}
+
+function usageError(command, message) {
+  return new SetupError(`${message}\n${USAGE[command]}`.trimEnd(), 2)
 }
 
 /** k6 may take minutes to build, and these do without it. */
 function needsK6(args) {
-  return !args.some((arg) => ['ratios', 'micro', 'report', 'help', '--help'].includes(arg))
+  return !isHelp(args) && !args.some((arg) => ['ratios', 'micro', 'report', 'help'].includes(arg))
 }
 
 /** Four nodes and the demo sale, unless the arguments say otherwise. */
@@ -92,8 +119,14 @@ async function main([command, ...args]) {
   const work = COMMANDS[command]
   if (!work) throw new SetupError(`usage: node setup/run.mjs ${Object.keys(COMMANDS).join('|')} [arguments]`, 2)
   checkNode(process.versions.node)
+  if (isHelp(args) && USAGE[command] !== undefined) {
+    process.stdout.write(USAGE[command])
+    return 0
+  }
+  // What is wrongly asked is told before anything is installed.
+  if (command === 'chaos') chaosSettings(args)
   const environment = withSystemPath(process.env)
-  ensurePrograms(command, environment, note)
+  if (!isHelp(args)) ensurePrograms(command, environment, note)
   ensurePackages(ROOT, environment, note)
   if (!isBuilt(ROOT)) {
     note('building')

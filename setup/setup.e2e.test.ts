@@ -108,6 +108,43 @@ describe('missing programs', () => {
   })
 })
 
+describe('npm run … -- --help', () => {
+  const ask = (...args: string[]) => spawnSync(process.execPath, args, { env: environment(), encoding: 'utf8' })
+  const launcher = join(root, 'setup', 'run.mjs')
+
+  it.each([['chaos'], ['test']])('%s prints its usage and exits 0, though nothing is installed', (command) => {
+    for (const help of ['--help', '-h']) {
+      const { status, stdout, stderr } = ask(launcher, command, help)
+      expect([status, stderr]).toEqual([0, ''])
+      expect(stdout).toMatch(new RegExp(`^usage: npm (run )?${command} `))
+    }
+  })
+
+  it.each([[['--round', '4']], [['--rounds', 'many']], [['surprise']]])('chaos %j exits 2 and says why', (args) => {
+    const { status, stderr } = ask(launcher, 'chaos', ...args)
+    expect([status, stderr]).toEqual([2, expect.stringMatching(/^setup: .+\nusage: npm run chaos /) as string])
+    expect(stderr).not.toContain('    at ')
+  })
+
+  it('sim and bench do the same', () => {
+    expect(spawnSync(process.execPath, [join(root, 'setup', 'build.mjs')]).status).toBe(0)
+    for (const name of ['sim', 'bench']) {
+      const main = join(root, 'dist', name, 'main.js')
+      for (const help of ['--help', '-h']) {
+        const { status, stdout, stderr } = ask(main, help)
+        expect([name, status, stderr]).toEqual([name, 0, ''])
+        expect(stdout).toContain(`npm run ${name} -- `)
+      }
+      for (const args of [['--surprise'], ['surprise'], name === 'sim' ? ['--seed', 'x'] : ['rush', '--nodes', 'x']]) {
+        const { status, stdout, stderr } = ask(main, ...args)
+        expect([name, args, status, stdout]).toEqual([name, args, 2, ''])
+        expect(stderr).toContain(`npm run ${name} -- `)
+        expect(stderr).not.toContain('    at ')
+      }
+    }
+  })
+})
+
 const policy = () => join(box, 'policy-rc.d')
 const install = () =>
   spawnSync('bash', [join(root, 'setup', 'install.sh'), 'nginx'], { env: environment(), encoding: 'utf8' })

@@ -15,18 +15,26 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
+const OPTIONS = {
+  seed: { type: 'string' },
+  seeds: { type: 'string' },
+  minutes: { type: 'string' },
+  from: { type: 'string' },
+  threads: { type: 'string' },
+  trace: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      seed: { type: 'string' },
-      seeds: { type: 'string' },
-      minutes: { type: 'string' },
-      from: { type: 'string' },
-      threads: { type: 'string' },
-      trace: { type: 'boolean' },
-    },
-  })
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS })
+  if (values.help === true) {
+    say(USAGE)
+    return 0
+  }
   const threads = wholeNumber(values.threads, availableParallelism())
   if (positionals[0] === 'mutants') return runMutants(positionals.slice(1), threads, say)
   if (values.seed !== undefined) return replay(wholeNumber(values.seed, 0), values.trace === true)
@@ -35,16 +43,21 @@ async function main(): Promise<number> {
     return runMany(wholeNumber(from, 1), wholeNumber(to, 1), Number.POSITIVE_INFINITY, threads)
   }
   if (values.minutes !== undefined) {
-    return runMany(wholeNumber(values.from, 1), Number.MAX_SAFE_INTEGER, Number(values.minutes) * 60_000, threads)
+    return runMany(wholeNumber(values.from, 1), Number.MAX_SAFE_INTEGER, minutesMs(values.minutes), threads)
   }
-  say(USAGE)
-  return 2
+  throw new UsageError(positionals.length === 0 ? 'nothing is asked for' : `${positionals[0]}: there is only mutants`)
+}
+
+function minutesMs(text: string): number {
+  const minutes = Number(text)
+  if (!(minutes > 0)) throw new UsageError(`--minutes ${text}: more than nothing is expected`)
+  return minutes * 60_000
 }
 
 function wholeNumber(text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise
   const number = Number(text)
-  if (!Number.isSafeInteger(number) || number < 0) throw new RangeError(`${text} is no whole number\n${USAGE}`)
+  if (!Number.isSafeInteger(number) || number < 0) throw new UsageError(`${text} is no whole number`)
   return number
 }
 
@@ -93,4 +106,11 @@ async function runMany(from: number, to: number, forMs: number, threads: number)
   return tally.findings.length > 0 ? 1 : 0
 }
 
-process.exitCode = await main()
+try {
+  process.exitCode = await main()
+} catch (error) {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (!(error instanceof UsageError) && !code.startsWith('ERR_PARSE_ARGS')) throw error
+  process.stderr.write(`sim: ${(error as Error).message}\n${USAGE}\n`)
+  process.exitCode = 2
+}
