@@ -5,6 +5,7 @@ import { runKeepUp } from './ledger/keep-up.ts'
 import { runLedger } from './ledger/main.ts'
 import { LEDGERS, type LedgerKind } from './ledger/orders-process.ts'
 import { runStopped } from './ledger/stopped.ts'
+import { runOpening } from './opening/main.ts'
 import { askMicro, microLines, QUESTIONS } from './micro/main.ts'
 import { runRatios, STEPS as RATIO_STEPS } from './ratios/main.ts'
 import { exitCodeOf } from './report/judge.ts'
@@ -33,6 +34,10 @@ npm run bench -- ratios [--pairs 7] [--seconds 10] [--connections 256] [--only S
 
 npm run bench -- rush [--buyers 30000] [--stock 10000] [--nodes 4] [--seconds 20] [--k6 PATH]
   A cluster by "farebox up" and everybody at the opening second (k6): the exact sale is the threshold, then the audit.
+
+npm run bench -- opening [--nodes 4] [--rounds 3] [--strict]
+  The first purchase at each node, and through nginx, after a scheduled opening of a fleet that has just started, against
+  the median of the next thousand: at most twice as long.
 
 npm run bench -- micro [--seconds 1] [--only QUESTION,QUESTION]
   What the parts of a purchase cost, each alone. Questions: ${QUESTIONS.map(({ name }) => name).join(', ')}.
@@ -81,6 +86,7 @@ const CHOICES: Readonly<Record<string, (rest: readonly string[], values: Values)
   report: chooseReport,
   ratios: chooseRatios,
   rush: chooseRush,
+  opening: chooseOpening,
   micro: chooseMicro,
   ledger: chooseLedger,
   'ledger-stopped': chooseStopped,
@@ -156,6 +162,12 @@ async function chooseRush(rest: readonly string[], values: Values): Promise<numb
     seconds: whole('seconds', values.seconds ?? '20'),
     resultsDir: values.out ?? `${ROOT}/bench/results`,
   })
+}
+
+async function chooseOpening(rest: readonly string[], values: Values): Promise<number> {
+  none(rest)
+  const [nodes, rounds] = [whole('nodes', values.nodes), whole('rounds', values.rounds)]
+  return runOpening({ root: ROOT, nodes, rounds, strict: values.strict })
 }
 
 async function chooseMicro(rest: readonly string[], values: Values): Promise<number> {
