@@ -171,6 +171,7 @@ export class Cluster {
   readonly #space: Workspace
   readonly #known = new Map<number, string>()
   readonly #ownChildren: ChildProcess[] = []
+  readonly #tokens = new Map<string, Promise<string>>()
 
   private constructor(space: Workspace, view: ClusterView, saleId: string) {
     this.#space = space
@@ -239,8 +240,13 @@ export class Cluster {
     return (await this.read<{ items: { buyer: string; token: string }[] }>(...args)).items
   }
 
-  async token(buyer: string): Promise<string> {
-    return (await this.read<{ token: string }>('token', '--buyer', buyer)).token
+  /** Made once for each buyer: it is good for longer than any test. */
+  token(buyer: string): Promise<string> {
+    const known = this.#tokens.get(buyer)
+    if (known !== undefined) return known
+    const made = this.read<{ token: string }>('token', '--buyer', buyer).then(({ token }) => token)
+    this.#tokens.set(buyer, made)
+    return made
   }
 
   /** `redis-server CONFIG` on the printed file, by hand. */

@@ -108,8 +108,11 @@ describe('missing programs', () => {
   })
 })
 
+function ask(...args: string[]) {
+  return spawnSync(process.execPath, args, { env: environment(), encoding: 'utf8' })
+}
+
 describe('npm run … -- --help', () => {
-  const ask = (...args: string[]) => spawnSync(process.execPath, args, { env: environment(), encoding: 'utf8' })
   const launcher = join(root, 'setup', 'run.mjs')
 
   it.each([['chaos'], ['test']])('%s prints its usage and exits 0, though nothing is installed', (command) => {
