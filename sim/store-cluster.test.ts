@@ -19,8 +19,14 @@ function run(store: StoreCluster, verb: string, ...args: unknown[]): void {
   void store.execute(store.primary, 'sales', verb, args)
 }
 
-/** A change of the sale in each write. */
+/** A change of the sale in each write, which a node has seen. */
 function write(store: StoreCluster, times: number): void {
+  writeUnseen(store, times)
+  const { era, seq } = store.primary.stock.saleRecords.get(SALE_ID) ?? { era: 0, seq: 0 }
+  store.whoKnowsMore = () => [{ id: 'n1', seen: { era, seq } }]
+}
+
+function writeUnseen(store: StoreCluster, times: number): void {
   const seen = { era: 0, seq: 0 }
   for (let time = 0; time < times; time += 1) {
     const isOpen = store.primary.stock.saleRecords.get(SALE_ID)?.state === 'open'
@@ -56,6 +62,16 @@ describe('a loss', () => {
     const store = cluster(4)
     const old = store.failOver('failover', 5)
     run(store, 'settle', SALE_ID, [], { era: 1, seq: 0 })
+    store.restoreInPlace(2)
+    store.returnTo(old)
+    expect(undone(store)[0]).toEqual(['older_copy', true])
+  })
+
+  it('is so whatever nobody had seen', () => {
+    const store = cluster(4)
+    const old = store.failOver('failover', 5)
+    store.primary.fingerprint = old.fingerprint
+    writeUnseen(store, 1)
     store.restoreInPlace(2)
     store.returnTo(old)
     expect(undone(store)[0]).toEqual(['older_copy', true])

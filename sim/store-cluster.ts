@@ -7,6 +7,7 @@
  */
 import type { Kernel } from './kernel.ts'
 import { WALL_START_MS } from './host.ts'
+import { compareVersions, type Version, VERSION_ZERO } from '../stock/core/words.ts'
 import { calmWeather, type Weather } from './weather.ts'
 import { orderStates, type OrderStates, ordersMissing, StoreServer, type StoreRoom } from './store-server.ts'
 
@@ -20,7 +21,7 @@ export interface Loss {
   readonly entries: number
   /** Processes that ran just then and had seen clearly more than the store has now. */
   readonly knowers: readonly string[]
-  /** A server that has every change of it came back as primary, and no sale was certified in between: nothing is missing. */
+  /** A server that has all of it that they had seen came back as primary, and no sale was certified in between. */
   isUndone: boolean
 }
 
@@ -39,8 +40,8 @@ export class StoreCluster {
   /** By order id: the loss that took it last. */
   readonly lost = new Map<string, Loss>()
   readonly losses: Loss[] = []
-  /** By loss: the whole log from which entries were lost. */
-  readonly #lostFrom = new Map<Loss, StoreServer['log']>()
+  /** By loss: the whole log from which entries were lost, and the most that anybody had seen of it. */
+  readonly #lostFrom = new Map<Loss, { readonly log: StoreServer['log']; readonly seen: Version }>()
   #certifiedAtMs = Number.NEGATIVE_INFINITY
   /** Whoever holds connections hears that a server answers no more. */
   onGone: (server: StoreServer) => void = () => {}
@@ -48,7 +49,7 @@ export class StoreCluster {
   onExecuted: (server: StoreServer, room: StoreRoom, verb: string, args: readonly unknown[], reply: unknown) => void =
     () => {}
   /** Who has seen more than the primary has. */
-  whoKnowsMore: () => readonly string[] = () => []
+  whoKnowsMore: () => readonly { readonly id: string; readonly seen: Version }[] = () => []
   /** After the data of a server were replaced. */
   onReplaced: () => void = () => {}
   /** The network while nothing is wrong with it. */
@@ -154,8 +155,8 @@ export class StoreCluster {
     const present = this.primary
     this.primary = old
     old.isUp = true
-    for (const loss of this.losses) {
-      if (loss.atMs > this.#certifiedAtMs && old.hasChangesOf(this.#lostFrom.get(loss) ?? [])) loss.isUndone = true
+    for (const [loss, { log, seen }] of this.#lostFrom) {
+      if (loss.atMs > this.#certifiedAtMs && old.hasChangesOf(log, seen)) loss.isUndone = true
     }
     this.#writeLoss('return_to_old', present, orderStates(old.stock), present.log.length)
     present.die()
@@ -184,9 +185,12 @@ export class StoreCluster {
 
   #writeLoss(kind: LossKind, from: Pick<StoreServer, 'stock' | 'log'>, to: OrderStates, entries: number): void {
     if (entries === 0) return
-    const loss: Loss = { kind, atMs: this.#kernel.nowMs, entries, knowers: this.whoKnowsMore(), isUndone: false }
+    const knowing = this.whoKnowsMore()
+    const knowers = knowing.map(({ id }) => id)
+    const loss: Loss = { kind, atMs: this.#kernel.nowMs, entries, knowers, isUndone: false }
     this.losses.push(loss)
-    this.#lostFrom.set(loss, from.log)
+    const [seen] = knowing.map((one) => one.seen).toSorted((a, b) => compareVersions(b, a))
+    this.#lostFrom.set(loss, { log: from.log, seen: seen ?? VERSION_ZERO })
     for (const orderId of ordersMissing(from.stock, to)) this.lost.set(orderId, loss)
   }
 

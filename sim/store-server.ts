@@ -5,7 +5,7 @@
  * that lost bytes, a backup) is made by carrying out a part of the log again on an empty twin, each entry with the
  * clock and the fingerprint that it was first carried out with.
  */
-import type { Order } from '../stock/core/words.ts'
+import { compareVersions, type Order, type Version, VERSION_ZERO } from '../stock/core/words.ts'
 import { createMemoryStock, type MemoryStock } from '../stock/memory/memory-stock.ts'
 
 export type StoreRoom = 'sales' | 'fleet'
@@ -19,8 +19,8 @@ interface Entry {
   readonly fingerprint: string
   /** Virtual time. */
   readonly atMs: number
-  /** A sale had another version after it: refusals and signs of life are no change. */
-  isChange: boolean
+  /** What it took the sale to; null for what changed nothing, as refusals and signs of life. */
+  changedTo: Version | null
 }
 
 const READS = /^(read|scan|events)/
@@ -71,23 +71,25 @@ export class StoreServer {
     this.#context.storeMs = storeMs
     this.#context.fingerprint = this.fingerprint
     if (READS.test(verb)) return this.#perform(room, verb, args)
-    const entry = { room, verb, args, storeMs, fingerprint: this.fingerprint, atMs, isChange: false }
+    const entry: Entry = { changedTo: null, room, verb, args, storeMs, fingerprint: this.fingerprint, atMs }
     this.log.push(entry)
-    const before = this.#versions()
+    const before = this.#version()
     const reply = this.#perform(room, verb, args)
-    entry.isChange = this.#versions() !== before
+    const after = this.#version()
+    if (compareVersions(after, before) !== 0) entry.changedTo = after
     return reply
   }
 
-  /** Whether every change of a sale that another log has is in this one, too. */
-  hasChangesOf(other: readonly Entry[]): boolean {
+  /** Whether every change of the sale that another log has up to this version is here, too. */
+  hasChangesOf(other: readonly Entry[], upTo: Version): boolean {
     // An entry is one object in every log that has it, and logs that share one share all before it.
-    const last = other.findLastIndex(({ isChange }) => isChange)
+    const last = other.findLastIndex(({ changedTo }) => changedTo !== null && compareVersions(changedTo, upTo) <= 0)
     return last < 0 || this.log[last] === other[last]
   }
 
-  #versions(): string {
-    return [...this.stock.saleRecords].map(([id, { era, seq }]) => `${id} ${era} ${seq}`).join()
+  #version(): Version {
+    const [record] = this.stock.saleRecords.values()
+    return record === undefined ? VERSION_ZERO : { era: record.era, seq: record.seq }
   }
 
   /** How many entries a copy has that is so much behind. */

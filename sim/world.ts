@@ -1,7 +1,7 @@
 /** A whole cluster in one seed: puts it together, lets people buy while things go wrong, heals it, and looks again. */
 import type { Logger } from '../runtime/logger.ts'
 import { type SaleRecord, stateAt } from '../stock/core/sale-record.ts'
-import type { SaleDefinition } from '../stock/core/words.ts'
+import type { SaleDefinition, Version } from '../stock/core/words.ts'
 import type { StateChange } from '../stock/port.ts'
 import { Buyers } from './buyers.ts'
 import { Cashier } from './cashier.ts'
@@ -111,12 +111,12 @@ export class World {
   /**
    * Nodes that are ahead of the store by so much that writes of those who are not cannot hide it before they ask.
    */
-  #whoKnowsMore(): string[] {
+  #whoKnowsMore(): { readonly id: string; readonly seen: Version }[] {
     const record = this.cluster.primary.stock.saleRecords.get(SALE_ID)
     if (record === undefined) return []
     return this.nodes
       .filter(({ host, seen }) => host.isUp && !host.isPaused && seen.era === record.era && seen.seq > record.seq + 5)
-      .map(({ host }) => host.id)
+      .map(({ host, seen }) => ({ id: host.id, seen }))
   }
 
   /** Nodes that run and yet do not take part. */

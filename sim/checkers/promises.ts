@@ -56,7 +56,7 @@ export function noneLost(evidence: Evidence): Violation[] {
 }
 
 /**
- * A store found behind is told to an operator: some node that ran from then on knew more. Not when all of it was back
+ * A store found behind is told to an operator: some node that ran from then on knew more. Not when all of that was back
  * before any sale was opened again: then nothing is missing, and whoever had asked by then finds a store that is whole.
  */
 export function lossIsTold({ wasAlarmed, losses, disturbedMs }: Evidence): Violation[] {
