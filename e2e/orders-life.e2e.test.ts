@@ -1,4 +1,6 @@
 /** What becomes of an order: read at once, cancelled, lapsed; and the process that sees to it killed and held. */
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ordersOf } from './checkers.ts'
@@ -75,11 +77,28 @@ describe('an order', () => {
   })
 })
 
+/** Changes whenever the ledger writes. */
+function ledgerWrites(): string {
+  const log = join(cluster.dir, 'ledger', 'data', 'pg_wal')
+  return readdirSync(log)
+    .map((name) => `${name} ${statSync(join(log, name), { bigint: true }).mtimeNs}`)
+    .join()
+}
+
+/** Right after so many writes, and so in the middle of the work; or a moment later, when it is not yet so far. */
+async function untilLedgerWrote(times: number): Promise<void> {
+  const endMs = performance.now() + 500
+  for (let seen = 0; seen < times; seen += 1) {
+    const before = ledgerWrites()
+    while (ledgerWrites() === before && performance.now() < endMs) await pause(1)
+  }
+}
+
 /**
- * Held until there is much to take, let go for a moment, so that it is in the middle of taking, and held again: what
- * the store makes from then on is surely not in the ledger when it is killed. Says how many orders that are.
+ * Held until there is much to take, let go until it takes, and held again at once: what the store makes from then on is
+ * surely not in the ledger when it is killed. Says how many orders that are.
  */
-async function killWhileBehind(pid: number, takingMs: number, rush: Rush): Promise<[part: History, behind: number]> {
+async function killWhileBehind(pid: number, writes: number, rush: Rush): Promise<[part: History, behind: number]> {
   return withStore(cluster.view.redis.url, async (redis) => {
     const untilMade = async (more: number): Promise<number> => {
       const before = await redis.hlen(ORDERS)
@@ -91,7 +110,7 @@ async function killWhileBehind(pid: number, takingMs: number, rush: Rush): Promi
     process.kill(pid, 'SIGSTOP')
     const [running] = [rush.run(), await untilMade(200)]
     process.kill(pid, 'SIGCONT')
-    await pause(takingMs)
+    await untilLedgerWrote(writes)
     process.kill(pid, 'SIGSTOP')
     const behind = await untilMade(1)
     process.kill(pid, 'SIGKILL')
@@ -223,7 +242,7 @@ describe('the orders process', () => {
         if (behind.length % 3 !== 1) await until('it to be ready', isReady, 60_000)
         const some = wishes.slice(first, first + PER_KILL)
         const rush = new Rush(some, { target: () => cluster.view.url, concurrency: 64, arrivalMs: 1 })
-        const [part, count] = await killWhileBehind(pid, 4 + 6 * behind.length, rush)
+        const [part, count] = await killWhileBehind(pid, 1 + (behind.length % 3), rush)
         history.push(...part)
         behind.push(count)
         killed = pid
