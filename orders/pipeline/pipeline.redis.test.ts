@@ -24,7 +24,8 @@ const DEFINITION: SaleDefinition = {
   opensAtMs: null,
   closesAtMs: null,
   limitPerBuyer: 2,
-  holdMs: 3000,
+  // Long enough that a busy machine buys, pays and cancels before the first lapses.
+  holdMs: 6000,
   fares: [
     { id: 'second', name: 'Second', price: { amount: 100, currency: 'CNY' }, stock: 3000 },
     { id: 'standing', name: 'Standing', price: { amount: 50, currency: 'CNY' }, stock: 3000 },
