@@ -38,10 +38,24 @@ describe('Journal', () => {
     for (const seq of [2, 3, 4]) journal.note(order(`o${seq}`), { era: 1, seq })
     expect(journal.since).toEqual({ era: 1, seq: 2 })
     expect(journal.orders.map(({ id }) => id)).toEqual(['o3', 'o4'])
-    // Told again counts as new.
-    journal.note(order('o3'), { era: 1, seq: 5 })
+    // Told again it keeps its place.
+    journal.note(order('o3', { state: 'paid' }), { era: 1, seq: 5 })
+    expect(journal.orders.map(({ id, state }) => `${id} ${state}`)).toEqual(['o3 paid', 'o4 held'])
     journal.note(order('o6'), { era: 1, seq: 6 })
-    expect(journal.orders.map(({ id }) => id)).toEqual(['o3', 'o6'])
-    expect(journal.since).toEqual({ era: 1, seq: 4 })
+    expect(journal.orders.map(({ id }) => id)).toEqual(['o4', 'o6'])
+    expect(journal.since).toEqual({ era: 1, seq: 3 })
+  })
+
+  it('takes an order of another era for a new one: it may have been lost, and made again', () => {
+    const journal = new Journal(3)
+    journal.begin({ era: 1, seq: 1 })
+    for (const seq of [2, 3]) journal.note(order(`o${seq}`), { era: 1, seq })
+    journal.note(order('o2'), { era: 2, seq: 3 })
+    expect(journal.orders.map(({ id }) => id)).toEqual(['o3', 'o2'])
+    for (const seq of [4, 5]) journal.note(order(`o${seq}`), { era: 2, seq })
+    expect(journal.orders.map(({ id }) => id)).toEqual(['o2', 'o4', 'o5'])
+    expect(journal.since).toEqual({ era: 1, seq: 3 })
+    journal.note(order('o6'), { era: 2, seq: 6 })
+    expect(journal.since).toEqual({ era: 2, seq: 3 })
   })
 })

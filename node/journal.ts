@@ -11,13 +11,17 @@ import { compareVersions, type Order, type Version } from '../stock/core/words.t
 const ORDERS_MAX = 50_000
 
 interface Told {
-  readonly order: Order
+  order: Order
   readonly version: Version
 }
 
+/** A ring: a Map that gives up its first entry again and again has to look past all that went before. */
 export class Journal {
   readonly #max: number
-  readonly #told = new Map<string, Told>()
+  /** Oldest first, from {@link #next} on once it is full. */
+  readonly #ring: Told[] = []
+  #next = 0
+  readonly #byId = new Map<string, Told>()
   #since: Version | null = null
 
   constructor(max = ORDERS_MAX) {
@@ -29,8 +33,10 @@ export class Journal {
     return this.#since
   }
 
+  /** Oldest first. */
   get orders(): readonly Order[] {
-    return Array.from(this.#told.values(), ({ order }) => order)
+    const told = [...this.#ring.slice(this.#next), ...this.#ring.slice(0, this.#next)]
+    return told.filter((one) => this.#byId.get(one.order.id) === one).map(({ order }) => order)
   }
 
   /** From here on this node answers for what it tells. */
@@ -38,18 +44,27 @@ export class Journal {
     this.#since ??= version
   }
 
-  /** Before the buyer hears of it; `version` is the store's when it judged. */
+  /**
+   * Before the buyer hears of it; `version` is the store's when it judged. What is told again keeps its place: it was
+   * made no later than it was told first. Not in another era, where it may have been lost and made anew.
+   */
   note(order: Order, version: Version): void {
-    this.#told.delete(order.id)
-    this.#told.set(order.id, { order, version })
-    if (this.#told.size > this.#max) this.#forgetOldest()
-  }
-
-  #forgetOldest(): void {
-    for (const [id, { version }] of this.#told) {
-      this.#told.delete(id)
-      if (this.#since !== null && compareVersions(version, this.#since) > 0) this.#since = version
+    const known = this.#byId.get(order.id)
+    if (known?.version.era === version.era) {
+      known.order = order
       return
     }
+    const told = { order, version }
+    const oldest = this.#ring[this.#next]
+    if (oldest !== undefined) this.#forget(oldest)
+    this.#ring[this.#next] = told
+    this.#next = (this.#next + 1) % this.#max
+    this.#byId.set(order.id, told)
+  }
+
+  #forget(told: Told): void {
+    const { order, version } = told
+    if (this.#byId.get(order.id) === told) this.#byId.delete(order.id)
+    if (this.#since !== null && compareVersions(version, this.#since) > 0) this.#since = version
   }
 }
