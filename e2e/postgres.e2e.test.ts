@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startTestPostgres, type TestPostgres } from '../orders/ledger/conformance/test-postgres.ts'
+import { openPostgres } from '../orders/ledger/postgres.ts'
 import { buyOnce, jsonOf, request, Rush, type Reply } from './client.ts'
 import { Cluster, saleText, untilGone } from './cluster.ts'
 import { forEach, HEALTHY, judge, say, wishOf, type Buyer } from './rush.ts'
@@ -13,11 +14,13 @@ const STOCK = 1200
 const PAYING = 40
 
 let server: TestPostgres
+let ledgerUrl: string
 let cluster: Cluster
 let buyers: Buyer[]
 beforeAll(async () => {
   server = await startTestPostgres()
-  const config = `ledger: { url: "${await server.database()}" }\norders: { processes: 2 }\n`
+  ledgerUrl = await server.database()
+  const config = `ledger: { url: "${ledgerUrl}" }\norders: { processes: 2 }\n`
   cluster = await Cluster.up({ nodes: 2, sale: saleText({ seat: STOCK }), config })
   const sales = {
     pair: saleText({ seat: 4 }, { id: 'pair' }),
@@ -101,6 +104,20 @@ describe('on PostgreSQL, with two orders processes', () => {
     })
     await untilState(lapses.orderId ?? '', bob, 'released')
     for (const saleId of ['pair', 'short']) expect((await cluster.audit(saleId)).problems).toEqual([])
+  })
+
+  it("the ledger's own counter, changed by hand past its triggers, is named", async () => {
+    const database = await openPostgres(ledgerUrl)
+    try {
+      await database.query(`update fares set paid = paid - 1 where sale_id = 'pair'`)
+      expect((await cluster.audit('pair')).problems).toEqual([
+        { rule: 'ledger_counter', witness: "fare seat: the ledger's counter paid is 1, its rows sum to 2" },
+      ])
+      await database.query(`update fares set paid = paid + 1 where sale_id = 'pair'`)
+      expect((await cluster.audit('pair')).problems).toEqual([])
+    } finally {
+      await database.close()
+    }
   })
 
   it('both work; kill -9 of one in the middle of it loses and doubles nothing, and the other takes over', async () => {

@@ -1,55 +1,98 @@
 /** The part of the audit about buyers: stored tickets against the records, the limit, and who is missing where. */
 import type { Order } from '../../stock/core/words.ts'
 import type { SaleSnapshot } from '../../stock/port.ts'
-import type { Problem, Recount } from './recount.ts'
+import type { BuyersOrder, SortedOrders } from './audit-orders.ts'
+import { Findings, PROBLEMS_MAX } from './findings.ts'
+import { HOLES, Pigeonholes } from './pigeonholes.ts'
+import type { Problem } from './recount.ts'
 import type { World } from './world.ts'
 
 /** A buyer who keeps buying may differ once or twice only because two reads are not one instant. */
 const READ_AGAIN_TIMES = 5
 const READ_AGAIN_EVERY_MS = 20
-/** More than anybody reads. */
-const PROBLEMS_MAX = 100
 const LOOK_AT_ONCE = 64
+
+interface BuyerCount {
+  tickets: number
+  ticketsNow: number
+  readonly orderIds: string[]
+}
+
+/** A buyer's entry in the store. */
+type Entry = readonly [buyer: string, tickets: number]
 
 export async function auditBuyers(
   world: World,
   snapshot: SaleSnapshot,
-  recount: Recount,
+  orders: SortedOrders,
 ): Promise<{ readonly overLimit: number; readonly problems: readonly Problem[] }> {
   const saleId = snapshot.definition.id
-  const problems: Problem[] = []
-  const stored = await scanBuyers(world, saleId)
-  const suspects = new Set<string>()
-  for (const [buyer, tickets] of stored) if (recount.buyers.get(buyer)?.ticketsNow !== tickets) suspects.add(buyer)
-  for (const buyer of recount.buyers.keys()) if (!stored.has(buyer)) suspects.add(buyer)
-  const list = [...suspects]
-  for (let start = 0; start < list.length && problems.length < PROBLEMS_MAX; start += LOOK_AT_ONCE) {
-    const looks = list
-      .slice(start, start + LOOK_AT_ONCE)
-      .map((buyer) => lookAgain(world, saleId, buyer, recount.buyers.get(buyer)?.orderIds ?? []))
-    problems.push(...(await Promise.all(looks)).filter((problem) => problem !== null))
-  }
-
   const limit = snapshot.definition.limitPerBuyer
-  const over = [...recount.buyers].filter(([, { tickets }]) => tickets > limit)
-  for (const [buyer, { tickets }] of over.slice(0, PROBLEMS_MAX)) {
-    problems.push({ rule: 'limit_per_buyer', witness: `buyer ${buyer}: ${tickets} tickets, the limit is ${limit}` })
+  const entries = new Pigeonholes<Entry>({ pack: (entry) => entry, unpack: ([a, b]) => [a as string, b as number] })
+  const wrong = new Findings()
+  const over = new Findings()
+  try {
+    await readEntries(world, saleId, entries)
+    for (let hole = 0; hole < HOLES; hole++) {
+      const counts = countsOf(await orders.ofBuyers(hole))
+      for (const [buyer, { tickets }] of counts) {
+        if (tickets <= limit) continue
+        over.add({ rule: 'limit_per_buyer', witness: `buyer ${buyer}: ${tickets} tickets, the limit is ${limit}` })
+      }
+      const stored = new Map(await entries.read(hole))
+      await lookAtSuspects(world, saleId, suspectsOf(stored, counts), counts, wrong)
+    }
+  } finally {
+    await entries.close()
   }
-  return { overLimit: over.length, problems }
+  return { overLimit: over.count, problems: [...wrong.list(), ...over.list()] }
 }
 
-async function scanBuyers(world: World, saleId: string): Promise<Map<string, number>> {
-  const stored = new Map<string, number>()
+async function readEntries({ port }: World, saleId: string, entries: Pigeonholes<Entry>): Promise<void> {
   let cursor: string | null = ''
   while (cursor !== null) {
-    const page: Awaited<ReturnType<World['port']['sales']['scanBuyers']>> = await world.port.sales.scanBuyers(
-      saleId,
-      cursor,
-    )
-    for (const { buyer, tickets } of page.buyers) stored.set(buyer, tickets)
+    const page: Awaited<ReturnType<typeof port.sales.scanBuyers>> = await port.sales.scanBuyers(saleId, cursor)
+    for (const { buyer, tickets } of page.buyers) entries.put(buyer, [buyer, tickets])
+    await entries.spill()
     cursor = page.cursor
   }
-  return stored
+}
+
+function countsOf(orders: readonly BuyersOrder[]): ReadonlyMap<string, BuyerCount> {
+  const counts = new Map<string, BuyerCount>()
+  for (const { buyer, orderId, tickets, ticketsNow } of orders) {
+    let count = counts.get(buyer)
+    if (count === undefined) {
+      count = { tickets: 0, ticketsNow: 0, orderIds: [] }
+      counts.set(buyer, count)
+    }
+    count.orderIds.push(orderId)
+    count.tickets += tickets
+    count.ticketsNow += ticketsNow
+  }
+  return counts
+}
+
+function suspectsOf(stored: ReadonlyMap<string, number>, counts: ReadonlyMap<string, BuyerCount>): readonly string[] {
+  const differing = [...stored].filter(([buyer, tickets]) => counts.get(buyer)?.ticketsNow !== tickets)
+  const missing = [...counts.keys()].filter((buyer) => !stored.has(buyer))
+  return [...differing.map(([buyer]) => buyer), ...missing]
+}
+
+/** Stops when there is more than anybody reads: each look is several reads of the store. */
+async function lookAtSuspects(
+  world: World,
+  saleId: string,
+  suspects: readonly string[],
+  counts: ReadonlyMap<string, BuyerCount>,
+  wrong: Findings,
+): Promise<void> {
+  for (let start = 0; start < suspects.length && wrong.count < PROBLEMS_MAX; start += LOOK_AT_ONCE) {
+    const looks = suspects
+      .slice(start, start + LOOK_AT_ONCE)
+      .map((buyer) => lookAgain(world, saleId, buyer, counts.get(buyer)?.orderIds ?? []))
+    wrong.add(...(await Promise.all(looks)).filter((problem) => problem !== null))
+  }
 }
 
 /**

@@ -6,7 +6,7 @@
  * - each buyer's stored tickets with the buyer's records, and with the limit;
  * - the tickets that the nodes say they confirmed with the records ever made;
  * - what each live node has seen with what the store has;
- * - every row of the ledger with the order's record;
+ * - every row of the ledger with the order's record, and the ledger's own counters with its rows;
  * - each order's money with its state, by the orders process.
  *
  * It is valid while the sale goes on and nodes die. Where two things cannot be read at one instant, a difference
@@ -17,8 +17,9 @@ import type { SaleSnapshot } from '../../stock/port.ts'
 import { auditBuyers } from './audit-buyers.ts'
 import { auditLedger, type LedgerCount } from './audit-ledger.ts'
 import { auditNodes, type AuditNode } from './audit-nodes.ts'
+import { SortedOrders } from './audit-orders.ts'
 import { moneyProblems } from './money.ts'
-import { Recount, type FareCount, type Problem } from './recount.ts'
+import type { FareCount, Problem, Recount } from './recount.ts'
 import { readSale } from './sales.ts'
 import { timeOf } from './views.ts'
 import type { World } from './world.ts'
@@ -52,16 +53,27 @@ export interface AuditReport {
 
 export async function audit(world: World, saleId: string): Promise<AuditReport> {
   const snapshot = await readSale(world, saleId)
-  const recount = await recountOrders(world, snapshot)
-  const ledger = await auditLedger(world, snapshot, recount.records)
+  const orders = new SortedOrders(snapshot)
+  try {
+    return await compareAll(world, snapshot, orders)
+  } finally {
+    await orders.close()
+  }
+}
+
+async function compareAll(world: World, snapshot: SaleSnapshot, orders: SortedOrders): Promise<AuditReport> {
+  const saleId = snapshot.definition.id
+  const { recount } = orders
+  await orders.readAll(world, saleId)
+  const ledger = await auditLedger(world, snapshot, orders)
   const fares = snapshot.fares.map((counters) =>
     auditFare(counters, countOf(recount, counters.fareId), ledger.fares?.get(counters.fareId) ?? null),
   )
-  const buyers = await auditBuyers(world, snapshot, recount)
+  const buyers = await auditBuyers(world, snapshot, orders)
   const nodes = await auditNodes(world, saleId)
   const problems = [
     ...snapshot.fares.flatMap((counters) => fareProblems(counters, countOf(recount, counters.fareId))),
-    ...recount.problems,
+    ...recount.findings.list(),
     ...buyers.problems,
     ...confirmedProblems(snapshot, recount),
     ...(await seqProblems(world, snapshot, recount)),
@@ -79,23 +91,6 @@ export async function audit(world: World, saleId: string): Promise<AuditReport> 
     problems,
     ok: problems.length === 0,
   }
-}
-
-async function recountOrders(world: World, snapshot: SaleSnapshot): Promise<Recount> {
-  const recount = new Recount(
-    snapshot.version.seq,
-    snapshot.definition.fares.map(({ id }) => id),
-  )
-  let cursor: string | null = ''
-  while (cursor !== null) {
-    const page: Awaited<ReturnType<World['port']['sales']['scanOrders']>> = await world.port.sales.scanOrders(
-      snapshot.definition.id,
-      cursor,
-    )
-    for (const order of page.orders) recount.add(order)
-    cursor = page.cursor
-  }
-  return recount
 }
 
 function countOf(recount: Recount, fareId: string): FareCount {

@@ -10,6 +10,13 @@
  *   3. audit reads X: not yet there at 100; and Y: held at 100
  */
 import type { Order } from '../../stock/core/words.ts'
+import { Findings } from './findings.ts'
+
+/** An order's record, as far as it is counted and compared. */
+export type CountedOrder = Pick<
+  Order,
+  'id' | 'fareId' | 'quantity' | 'buyer' | 'state' | 'reason' | 'createdSeq' | 'paidSeq' | 'releasedSeq'
+>
 
 export interface Problem {
   /** Which law is broken, lower snake case. */
@@ -22,19 +29,11 @@ export interface Problem {
 const CAME_BACK_SEQ = 0
 
 /** What an order was at `seq`; null when it was not there yet. */
-export function stateAsOf(order: Order, seq: number): 'held' | 'paid' | 'released' | null {
+export function stateAsOf(order: CountedOrder, seq: number): 'held' | 'paid' | 'released' | null {
   const madeSeq = order.createdSeq === CAME_BACK_SEQ ? (order.paidSeq ?? order.releasedSeq ?? 0) : order.createdSeq
   if (madeSeq > seq) return null
   if (order.releasedSeq !== null && order.releasedSeq <= seq) return 'released'
   return order.paidSeq !== null && order.paidSeq <= seq ? 'paid' : 'held'
-}
-
-export interface BuyerCount {
-  /** Tickets counted against the limit as of the seq. */
-  tickets: number
-  /** The same by the records as they were read. */
-  ticketsNow: number
-  readonly orderIds: string[]
 }
 
 export interface FareCount {
@@ -42,57 +41,50 @@ export interface FareCount {
   paid: number
 }
 
-/** Takes in each order once, however often the scan brings it. */
+/** Adds up a sale's orders and keeps none of them. */
 export class Recount {
   readonly seq: number
   readonly fares: ReadonlyMap<string, FareCount>
-  readonly buyers = new Map<string, BuyerCount>()
-  readonly problems: Problem[] = []
+  readonly findings = new Findings()
   /** Tickets ever confirmed as of the seq, released ones included. */
   confirmed = 0
   /** The highest seq in any record. */
   seqMax = 0
-  /** Every record, as it was read. */
-  readonly records = new Map<string, Order>()
 
   constructor(seq: number, fareIds: readonly string[]) {
     this.seq = seq
     this.fares = new Map(fareIds.map((id) => [id, { held: 0, paid: 0 }]))
   }
 
-  add(order: Order): void {
-    if (this.records.has(order.id)) return
-    this.records.set(order.id, order)
+  /**
+   * Takes in each order once, however often the scan brought it: every copy of one must be in the same call. Returns
+   * them by id.
+   */
+  add(orders: readonly CountedOrder[]): ReadonlyMap<string, CountedOrder> {
+    const records = new Map<string, CountedOrder>()
+    for (const order of orders) {
+      if (records.has(order.id)) continue
+      records.set(order.id, order)
+      this.#addOne(order)
+    }
+    return records
+  }
+
+  #addOne(order: CountedOrder): void {
     for (const fault of faultsOf(order))
-      this.problems.push({ rule: 'order_record', witness: `order ${order.id}: ${fault}` })
+      this.findings.add({ rule: 'order_record', witness: `order ${order.id}: ${fault}` })
     this.seqMax = Math.max(this.seqMax, order.createdSeq, order.paidSeq ?? 0, order.releasedSeq ?? 0)
     const state = stateAsOf(order, this.seq)
     if (state !== null && order.createdSeq !== CAME_BACK_SEQ) this.confirmed += order.quantity
-    this.#countFare(order, state)
-    this.#countBuyer(order, state)
-  }
-
-  #countFare(order: Order, state: ReturnType<typeof stateAsOf>): void {
     const fare = this.fares.get(order.fareId)
     if (fare === undefined) {
-      this.problems.push({ rule: 'order_record', witness: `order ${order.id}: no fare ${order.fareId} in this sale` })
+      this.findings.add({ rule: 'order_record', witness: `order ${order.id}: no fare ${order.fareId} in this sale` })
     } else if (state === 'held' || state === 'paid') fare[state] += order.quantity
-  }
-
-  #countBuyer(order: Order, state: ReturnType<typeof stateAsOf>): void {
-    let buyer = this.buyers.get(order.buyer)
-    if (buyer === undefined) {
-      buyer = { tickets: 0, ticketsNow: 0, orderIds: [] }
-      this.buyers.set(order.buyer, buyer)
-    }
-    buyer.orderIds.push(order.id)
-    if (state === 'held' || state === 'paid') buyer.tickets += order.quantity
-    if (order.state !== 'released') buyer.ticketsNow += order.quantity
   }
 }
 
 /** Whether the record can have been made by the scripts at all. */
-export function faultsOf(order: Order): string[] {
+export function faultsOf(order: CountedOrder): string[] {
   const faults: string[] = []
   if (!Number.isSafeInteger(order.quantity) || order.quantity < 1) faults.push(`quantity ${order.quantity}`)
   if (!Number.isSafeInteger(order.createdSeq) || order.createdSeq < CAME_BACK_SEQ)

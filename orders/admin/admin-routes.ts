@@ -134,6 +134,7 @@ async function readSale(
     return ok({ items: shownItems, next: items.at(-1)?.position ?? after })
   }
   if (verb === 'money') return ok({ problems: await money.problems(saleId) })
+  if (verb === 'recount') return ok({ fares: await ledger.recount(saleId) })
   if (verb !== 'books') throw notFound(path)
   const stocks = sale.fares.map(({ fareId, stock }) => ({ fareId, stock }))
   return ok({ ...(await booksPage(ledger, saleId, query)), stocks })

@@ -71,6 +71,22 @@ describe.each(['pglite', 'postgres'] as const)('on %s', (kind) => {
     expect((await ledger.unsettled('many', 100)).map(({ id }) => id)).toEqual(conflicts)
   })
 
+  it('counters changed past the triggers stand beside what the rows sum to', async () => {
+    await ledger.createSale(saleOf('past', 10))
+    const paid = heldOrder('pastpaid', NOW_MS, { state: 'paid', paidAtMs: NOW_MS })
+    await ledger.ensure('past', 1, [...heldOrders('past', 0, 4, NOW_MS), paid])
+    const counted = { fareId: 'second', countedHeld: 4, countedPaid: 1 }
+    expect(await ledger.recount('past')).toEqual([{ ...counted, held: 4, paid: 1 }])
+    await database.query(`update fares set held = 3, paid = 2 where sale_id = 'past'`)
+    expect(await ledger.recount('past')).toEqual([{ ...counted, held: 3, paid: 2 }])
+    await database.transaction(async (transaction) => {
+      await transaction.query(`set local session_replication_role = 'replica'`)
+      await transaction.query(`delete from orders where id = 'pastpaid'`)
+    })
+    expect(await ledger.recount('past')).toEqual([{ ...counted, countedPaid: 0, held: 3, paid: 2 }])
+    expect(await ledger.sums('past')).toEqual([{ fareId: 'second', held: 4, paid: 0 }])
+  })
+
   it('lowering the stock stops at held + paid', async () => {
     await ledger.createSale(saleOf('lower', 10))
     await ledger.ensure('lower', 1, heldOrders('lower', 0, 4, NOW_MS))

@@ -34,6 +34,15 @@ export interface LedgerFare {
   readonly paid: number
 }
 
+/** A fare's counters as the ledger keeps them beside its rows, and what those rows sum to at the same instant. */
+export interface FareRecount {
+  readonly fareId: string
+  readonly held: number
+  readonly paid: number
+  readonly countedHeld: number
+  readonly countedPaid: number
+}
+
 export interface LedgerSale {
   readonly definition: SaleDefinition
   /** As last set by an operator; opening and closing times act by the store's clock. */
@@ -206,5 +215,7 @@ export interface Ledger {
   scanOrderIds(saleId: string, after: string | null, limit: number): Promise<readonly string[]>
   /** Sums recounted from the rows, not the counters. */
   sums(saleId: string): Promise<readonly { readonly fareId: string; readonly held: number; readonly paid: number }[]>
+  /** Counters and sums side by side, by one statement: no change can come between them. */
+  recount(saleId: string): Promise<readonly FareRecount[]>
   close(): Promise<void>
 }

@@ -18,6 +18,7 @@ import type {
   Decision,
   DecisionResult,
   EventBatch,
+  FareRecount,
   FeedItem,
   Ledger,
   LedgerFare,
@@ -271,6 +272,11 @@ export class MemoryLedger implements Ledger {
   async sums(saleId: string): ReturnType<Ledger['sums']> {
     const sale = this.#sales.get(saleId)
     return sale === undefined ? [] : faresOf(sale).map(({ fareId, held, paid }) => ({ fareId, held, paid }))
+  }
+
+  async recount(saleId: string): Promise<readonly FareRecount[]> {
+    const sums = await this.sums(saleId)
+    return sums.map(({ fareId, held, paid }) => ({ fareId, held, paid, countedHeld: held, countedPaid: paid }))
   }
 
   async close(): Promise<void> {}

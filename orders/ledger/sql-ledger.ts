@@ -16,6 +16,7 @@ import type {
   DecisionResult,
   EnsureResult,
   EventBatch,
+  FareRecount,
   FeedItem,
   Ledger,
   LedgerOrder,
@@ -305,11 +306,19 @@ export class SqlLedger implements Ledger {
   }
 
   async sums(saleId: string): ReturnType<Ledger['sums']> {
+    const fares = await this.recount(saleId)
+    return fares.map(({ fareId, countedHeld, countedPaid }) => ({ fareId, held: countedHeld, paid: countedPaid }))
+  }
+
+  async recount(saleId: string): Promise<readonly FareRecount[]> {
     return this.#database.query(
-      `select f.id as "fareId", coalesce(sum(o.quantity) filter (where o.state = 'held'), 0)::bigint as held,
-          coalesce(sum(o.quantity) filter (where o.state = 'paid'), 0)::bigint as paid
-        from fares f left join orders o on o.sale_id = f.sale_id and o.fare_id = f.id
-        where f.sale_id = $1 group by f.id, f.place order by f.place`,
+      `select f.id as "fareId", f.held, f.paid, coalesce(s.held, 0) as "countedHeld", coalesce(s.paid, 0) as "countedPaid"
+        from fares f left join (
+          select fare_id, coalesce(sum(quantity) filter (where state = 'held'), 0)::bigint as held,
+            coalesce(sum(quantity) filter (where state = 'paid'), 0)::bigint as paid
+          from orders where sale_id = $1 group by fare_id
+        ) s on s.fare_id = f.id
+        where f.sale_id = $1 order by f.place`,
       [saleId],
     )
   }

@@ -57,6 +57,8 @@ const BATCH = 20
 const REFUND_ALARM_TRIES = 6
 /** Then the money goes back: the buyer has waited for minutes. */
 const RETAKE_TRIES_MAX = 12
+/** An audit needs no more of them: it is red. */
+const PROBLEMS_MAX = 1000
 const AUDIT_PAGE = 500
 
 export class Cashier {
@@ -144,7 +146,7 @@ export class Cashier {
     for (;;) {
       const page = await books.money(saleId, after, AUDIT_PAGE)
       for (const order of page) problems.push(...moneyProblems(order, clock.nowMs()))
-      if (page.length < AUDIT_PAGE) return problems
+      if (page.length < AUDIT_PAGE || problems.length >= PROBLEMS_MAX) return problems
       after = page.at(-1)?.orderId ?? null
     }
   }

@@ -416,6 +416,7 @@ async function everything(ledger: Ledger, saleId: string): Promise<unknown> {
     laterScanIds: await ledger.scanOrderIds(saleId, orderId(saleId, 4), 4),
     laterScan: await ledger.scanOrders(saleId, orderId(saleId, 4), 4),
     sums: await ledger.sums(saleId),
+    recount: await ledger.recount(saleId),
     order: await ledger.order(orderId(saleId, 1)),
     badCursor: await ledger.ordersOfBuyer(`${saleId}ann`, 'none', 2),
     noSuchSale: await noSuchSale(ledger),
@@ -449,6 +450,7 @@ async function noSuchSale(ledger: Ledger): Promise<unknown[]> {
     await ledger.unsettled('none', 1),
     await ledger.feed('none', 0, 1),
     await ledger.sums('none'),
+    await ledger.recount('none'),
     await ledger.order('none'),
     await ledger.order('no\0ne'),
   ]
