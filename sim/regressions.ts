@@ -12,5 +12,10 @@ export const REGRESSIONS: readonly Regression[] = [
     seed: 700_006_371,
     found: 'an older copy that came after a store was judged to have everything was opened, untold',
   },
+  {
+    seed: 900_000_394,
+    found: 'a store that lacked all nodes was opened on the word of one that had never seen the sale',
+  },
+  { seed: 1_922_667_934, found: 'the time for nodes to come to a store ran while that store was down' },
   { seed: 4_152_558_799, found: 'a plan under way when its lease ended was thought never to have been applied' },
 ]

@@ -21,6 +21,8 @@ export interface Loss {
   readonly entries: number
   /** Processes that ran just then and had seen clearly more than the store has now. */
   readonly knowers: readonly string[]
+  /** Versions of the lost history, above the first and up to the second, that the next one gave again. */
+  readonly givenAgain: readonly [after: number, upTo: number] | null
   /** A server that has all of it that they had seen came back as primary, and no sale was certified in between. */
   isUndone: boolean
 }
@@ -176,18 +178,27 @@ export class StoreCluster {
   #replace(kind: LossKind, entries: number, fingerprint: string): void {
     const { primary } = this
     const before = { stock: primary.stock, log: primary.log }
+    const seqBefore = primary.seq
     const lostEntries = primary.log.length - entries
     if (lostEntries > 0) primary.become(primary.log, entries)
     primary.fingerprint = fingerprint
-    this.#writeLoss(kind, before, orderStates(primary.stock), lostEntries)
+    // Another fingerprint means another era, so that nothing is given again.
+    const givenAgain = kind === 'older_copy' ? ([primary.seq, seqBefore] as const) : null
+    this.#writeLoss(kind, before, orderStates(primary.stock), lostEntries, givenAgain)
     this.onReplaced()
   }
 
-  #writeLoss(kind: LossKind, from: Pick<StoreServer, 'stock' | 'log'>, to: OrderStates, entries: number): void {
+  #writeLoss(
+    kind: LossKind,
+    from: Pick<StoreServer, 'stock' | 'log'>,
+    to: OrderStates,
+    entries: number,
+    givenAgain: Loss['givenAgain'] = null,
+  ): void {
     if (entries === 0) return
     const knowing = this.whoKnowsMore()
     const knowers = knowing.map(({ id }) => id)
-    const loss: Loss = { kind, atMs: this.#kernel.nowMs, entries, knowers, isUndone: false }
+    const loss: Loss = { kind, atMs: this.#kernel.nowMs, entries, knowers, givenAgain, isUndone: false }
     this.losses.push(loss)
     const [seen] = knowing.map((one) => one.seen).toSorted((a, b) => compareVersions(b, a))
     this.#lostFrom.set(loss, { log: from.log, seen: seen ?? VERSION_ZERO })

@@ -87,6 +87,11 @@ export class StoreServer {
     return last < 0 || this.log[last] === other[last]
   }
 
+  /** Of the sale. */
+  get seq(): number {
+    return this.#version().seq
+  }
+
   #version(): Version {
     const [record] = this.stock.saleRecords.values()
     return record === undefined ? VERSION_ZERO : { era: record.era, seq: record.seq }

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { TestNode, testWorld, type TestWorld } from '../../coordinator/operations/testing/test-world.ts'
 import type { AdminAnswer } from '../../http/admin-server.ts'
-import type { Order } from '../../stock/core/words.ts'
+import type { Order, Version } from '../../stock/core/words.ts'
 import { inMemoryOrders, type InMemoryOrders } from '../testing/in-memory-orders.ts'
 
 const SALE_FILE = `
@@ -110,6 +110,13 @@ async function ordersInStore(): Promise<string[]> {
   return orders.map(({ id, state, reason }) => `${id} ${reason ?? state}`).toSorted()
 }
 
+/** To a fleet that began anew. */
+async function n1Comes(): Promise<void> {
+  await world.port.fleet.certify(1, 2)
+  await n1.joinFleet()
+  await go(2000, [])
+}
+
 describe('a store that began another life', () => {
   it('with everything there: the sale goes on by itself, under a new era that the ledger allotted', async () => {
     await n1.sell('o1', 'alice')
@@ -204,25 +211,61 @@ describe('a store that began another life', () => {
     expect(reasons()).toContain('behind the mark')
   })
 
-  it('that lacks the nodes as well waits for one to come, who may know more', async () => {
-    world = testWorld()
-    o1 = world.process
-    await world.port.fleet.certify(0, 1)
-    await post('/admin/sales', SALE_FILE)
-    await post('/admin/sales/demo/open')
-    await go(1000, [])
-    const { version } = await demo()
-    world.restartStore()
-    await go(600, [])
-    expect(reasons()).toBe('no node has answered yet')
-    n1 = new TestNode(world, 'n1')
-    n1.seen = { era: version.era, seq: version.seq + 9 }
+  it('that lacks a node which this process knew is judged by that node, too', async () => {
+    n1.seen = { era: n1.seen.era, seq: n1.seen.seq + 9 }
     n1.report()
-    await world.port.fleet.certify(1, 2)
-    await n1.joinFleet()
+    world.stock.fleetRecord.nodes.delete('n1')
+    world.restartStore()
     await go(2000, [])
     expect((await demo()).certified).toBe(false)
     expect(reasons()).toContain('behind node n1')
+  })
+
+  describe('and lacks the nodes as well', () => {
+    let version: Version
+
+    beforeEach(async () => {
+      world = testWorld()
+      o1 = world.process
+      await world.port.fleet.certify(0, 1)
+      await post('/admin/sales', SALE_FILE)
+      await post('/admin/sales/demo/open')
+      await go(1000, [])
+      version = (await demo()).version
+      n1 = new TestNode(world, 'n1')
+      n1.seen = { era: version.era, seq: version.seq + 9 }
+      n1.report()
+    })
+
+    it('waits for one to come, who may know more', async () => {
+      world.restartStore()
+      await go(600, [])
+      expect(reasons()).toBe('no node that has seen the sale has answered yet')
+      await n1Comes()
+      expect((await demo()).certified).toBe(false)
+      expect(reasons()).toContain('behind node n1')
+    })
+
+    it('is not content with one that has never been let into the sale', async () => {
+      n2 = new TestNode(world, 'n2')
+      n2.report()
+      await n2.joinFleet()
+      world.restartStore()
+      await go(600, [])
+      expect(reasons()).toBe('no node that has seen the sale has answered yet')
+      await n1Comes()
+      expect(reasons()).toContain('behind node n1')
+    })
+
+    it('waits anew when the store begins yet another life', async () => {
+      world.restartStore()
+      await go(600, [])
+      world.restartStore()
+      await go(800, [])
+      expect((await demo()).certified).toBe(false)
+      await n1Comes()
+      expect(reasons()).toContain('behind node n1')
+    })
   })
 
   it('is recognised by a process that only has the ledger’s watermark', async () => {

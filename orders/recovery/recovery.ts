@@ -27,6 +27,7 @@ import {
   ASK_NODES_MS_MAX,
   decideReopen,
   floorSeqOf,
+  hasSeenTheSale,
   show,
   type NodeTestimony,
   type ReopenCase,
@@ -107,6 +108,8 @@ export class Recovery {
   readonly #cases = new Map<string, OpenCase>()
   /** By sale and node: the most that each node said in the open case. */
   readonly #heard = new Map<string, Map<string, NodeTestimony>>()
+  /** By sale: since when this life of the store answers. Nodes that it lacks come to it only from then on. */
+  readonly #answering = new Map<string, { readonly fingerprint: string; readonly sinceMs: number }>()
   /** By sale: as it was when it last sold. */
   readonly #lastSeen = new Map<string, LastSeen & Pick<SaleSnapshot, 'fares'>>()
   readonly #recovered: Recovered[] = []
@@ -196,7 +199,7 @@ export class Recovery {
       nodes: testimonies,
       durability: { durable: durability.durable ?? this.#parts.declaredDurable, faults: durability.faults },
       missing: [],
-      askedMs: this.#parts.monotonicMs() - sinceMs,
+      askedMs: this.#answeringMs(saleId, durability.fingerprint),
     }
     const decision = await this.#decide(facts, sale, snapshot)
     if (decision.decision === 'reopen' && snapshot?.uniting !== true) {
@@ -229,8 +232,8 @@ export class Recovery {
     // With all in the ledger nothing that was told needs the store's disk.
     if (union.allInLedger) return { isWaiting: false, reasons: [] }
     // A store that is behind may lack the very nodes that know more.
-    if (facts.nodes.length === 0 && facts.askedMs < ASK_NODES_MS_MAX) {
-      return { isWaiting: true, reasons: ['no node has answered yet'] }
+    if (!facts.nodes.some(hasSeenTheSale) && facts.askedMs < ASK_NODES_MS_MAX) {
+      return { isWaiting: true, reasons: ['no node that has seen the sale has answered yet'] }
     }
     const reasons = durable ? this.#unaccounted(sale, nodes, reports) : faults
     return { isWaiting: false, reasons }
@@ -356,9 +359,18 @@ export class Recovery {
     await marks.flush()
   }
 
+  #answeringMs(saleId: string, fingerprint: string): number {
+    const nowMs = this.#parts.monotonicMs()
+    const before = this.#answering.get(saleId)
+    const life = before?.fingerprint === fingerprint ? before : { fingerprint, sinceMs: nowMs }
+    this.#answering.set(saleId, life)
+    return nowMs - life.sinceMs
+  }
+
   #closeCase(saleId: string): void {
     this.#cases.delete(saleId)
     this.#heard.delete(saleId)
+    this.#answering.delete(saleId)
   }
 
   /**

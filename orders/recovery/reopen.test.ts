@@ -38,7 +38,7 @@ describe('decideReopen', () => {
   it('reopens by the mark alone when no node lives, after a second in which one might have come', () => {
     expect(decideReopen(facts({ nodes: [], askedMs: 999 }))).toEqual({
       decision: 'wait',
-      reasons: ['no node has answered yet'],
+      reasons: ['no node that has seen the sale has answered yet'],
     })
     expect(decideReopen(facts({ nodes: [], askedMs: 1000 })).decision).toBe('reopen')
   })

@@ -37,7 +37,7 @@ export interface ReopenCase {
   readonly missing: readonly string[]
   /** Durability of the store now. */
   readonly durability: { readonly durable: boolean; readonly faults: readonly string[] }
-  /** How long the nodes have been asked. */
+  /** How long this life of the store has answered, and the nodes have been asked. */
   readonly askedMs: number
 }
 
@@ -49,7 +49,7 @@ export type ReopenDecision =
       /** The highest seq anybody is known to have seen. */
       readonly floorSeq: number
     }
-  /** Some node has not answered yet, or none is known. */
+  /** Some node has not answered yet, or none that answered has seen the sale. */
   | { readonly decision: 'wait'; readonly reasons: readonly string[] }
   | { readonly decision: 'stay'; readonly reasons: readonly string[] }
 
@@ -72,10 +72,17 @@ export function decideReopen(facts: ReopenCase): ReopenDecision {
     if (missing.length > 0) {
       return { decision: 'wait', reasons: missing.map((node) => `node ${node.nodeId} has not answered yet`) }
     }
-    // A store that is behind may lack the very nodes that know it. They come anew, and without any nothing is sold.
-    if (facts.nodes.length === 0) return { decision: 'wait', reasons: ['no node has answered yet'] }
+    // A store that is behind may lack the very nodes that know it. They come anew, and until then nothing is sold.
+    if (!facts.nodes.some(hasSeenTheSale)) {
+      return { decision: 'wait', reasons: ['no node that has seen the sale has answered yet'] }
+    }
   }
   return { decision: 'reopen', expected: store.version, floorSeq: floorSeqOf(facts) }
+}
+
+/** A node that was never let into the sale knows of it and has seen nothing. */
+export function hasSeenTheSale({ reply }: NodeTestimony): boolean {
+  return (reply?.known?.era ?? 0) > 0
 }
 
 /** The highest seq that store, mark or any node has seen, whatever the era. */

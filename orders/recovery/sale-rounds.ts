@@ -33,8 +33,8 @@ export class SaleRounds {
   #sales: readonly LedgerSale[] = []
   #askedLedgerAtMs = Number.NEGATIVE_INFINITY
   #durability: { readonly durable: boolean; readonly fingerprint: string } | null = null
-  /** The newest fleet record read with nodes in it: their addresses, should the store come back empty. */
-  #lastNodes: readonly FleetNode[] = []
+  /** Nodes to ask, with their addresses. A store that comes back behind may lack the very nodes that know more. */
+  #nodes: readonly FleetNode[] = []
   readonly #underWay = new Map<string, Promise<void>>()
 
   constructor(parts: SaleRoundsParts) {
@@ -71,7 +71,8 @@ export class SaleRounds {
     const { port, rules, recovery, marks, acts } = this.#parts
     const isLedgerRound = this.#parts.monotonicMs() - this.#askedLedgerAtMs >= LEDGER_EVERY_MS
     const fleet = await port.fleet.read()
-    if (fleet.nodes.length > 0) this.#lastNodes = fleet.nodes
+    this.#nodes = withThose(fleet.nodes, this.#nodes)
+    let allWhole = true
     // Marks are noted, and sales watched, also while the ledger is away.
     const trouble = isLedgerRound ? await this.#askLedger(fleet).catch((error: unknown) => error) : null
     await this.#askDurability(isLedgerRound)
@@ -85,13 +86,16 @@ export class SaleRounds {
         if (this.#durability !== null) marks.note(saleId, snapshot.version, this.#durability)
         if (isLedgerRound) this.#background(`complete ${saleId}`, () => acts.complete(sale, snapshot, fleet))
       } else {
+        allWhole = false
         this.askAgain()
         this.#background(`recover ${saleId}`, async () => {
-          await recovery.look(saleId, snapshot, this.#lastNodes)
+          await recovery.look(saleId, snapshot, this.#nodes)
           this.askAgain()
         })
       }
     }
+    // Only a store that is whole may say that a node is gone.
+    if (allWhole && fleet.nodes.length > 0) this.#nodes = fleet.nodes
     if (isLedgerRound) await marks.flush()
     if (trouble !== null && trouble !== undefined) throw trouble
   }
@@ -101,7 +105,7 @@ export class SaleRounds {
     const { ledger, port, recovery, rules } = this.#parts
     const [sale, snapshot] = await Promise.all([ledger.sale(saleId), port.sales.read(saleId, rules)])
     if (sale !== null && recovery.isWhole(sale, snapshot)) return null
-    const version = await recovery.force(saleId, this.#lastNodes)
+    const version = await recovery.force(saleId, this.#nodes)
     await this.#parts.acts.restore(saleId)
     this.askAgain()
     return version
@@ -132,4 +136,10 @@ export class SaleRounds {
       .finally(() => this.#underWay.delete(name))
     this.#underWay.set(name, done)
   }
+}
+
+/** These, and those known before that are not among them. */
+function withThose(nodes: readonly FleetNode[], before: readonly FleetNode[]): readonly FleetNode[] {
+  const ids = new Set(nodes.map(({ id }) => id))
+  return [...nodes, ...before.filter(({ id }) => !ids.has(id))]
 }

@@ -83,7 +83,7 @@ function ordinary(more: Partial<Evidence> = {}): Evidence {
 }
 
 const { history: HISTORY, orders: ORDERS, creations: CREATIONS } = ordinary()
-const LOSS = { kind: 'failover' as const, atMs: 400, entries: 1, knowers: ['n1'], isUndone: false }
+const LOSS = { kind: 'failover' as const, atMs: 400, entries: 1, knowers: ['n1'], givenAgain: null, isUndone: false }
 
 function withPurchase(...more: Purchase[]): Partial<Evidence> {
   return { history: [...HISTORY, ...more] }
@@ -214,6 +214,23 @@ describe('a loss that was undone before anybody sold', () => {
   it('hides no other', () => {
     const losses = [{ ...LOSS, isUndone: true }, LOSS]
     expect(violationsOf(ordinary({ losses })).map(({ rule }) => rule)).toEqual(['silent_loss'])
+  })
+})
+
+describe('an order whose version was given twice', () => {
+  const history = [purchase('b1', [attempt(100, 201, 'o1'), attempt(3000, 409, 'all_held')])]
+  const copy = { ...LOSS, kind: 'older_copy' as const, atMs: 50, knowers: [], givenAgain: [0, 5] as const }
+  const rules = (...losses: Evidence['losses']): string[] =>
+    violationsOf(ordinary({ history, losses })).map(({ rule }) => rule)
+
+  it('may be refused again where nobody could see that the copy was older', () => {
+    expect(rules(copy)).not.toContain('repeat_refused')
+  })
+
+  it('may not where somebody could, or the version was given once, or the copy came later', () => {
+    expect(rules({ ...copy, knowers: ['n1'] })).toContain('repeat_refused')
+    expect(rules({ ...copy, givenAgain: [2, 5] })).toContain('repeat_refused')
+    expect(rules({ ...copy, atMs: 150 })).toContain('repeat_refused')
   })
 })
 

@@ -196,6 +196,16 @@ export function ordersAreOnes({ history }: Evidence): Violation[] {
   return []
 }
 
+function isVersionGivenTwice({ losses, orders, creations }: Evidence, orderId: string): boolean {
+  const seq = orders.get(orderId)?.createdSeq ?? 0
+  const madeMs = creations.findLast((creation) => creation.orderId === orderId)?.atMs ?? 0
+  return losses.some(({ atMs, knowers, givenAgain }) => {
+    if (givenAgain === null || knowers.length > 0 || madeMs < atMs) return false
+    const [after, upTo] = givenAgain
+    return seq > after && seq <= upTo
+  })
+}
+
 /** P4, of stores: no order comes into being twice in one history. */
 export function madeOnce({ creations, lost }: Evidence): Violation[] {
   const seen = new Set<string>()
@@ -208,11 +218,16 @@ export function madeOnce({ creations, lost }: Evidence): Violation[] {
   return []
 }
 
-/** P4: whoever was told of an order hears of it again, however scarce tickets are by then. */
+/**
+ * P4: whoever was told of an order hears of it again, however scarce tickets are by then. Not of one whose version an
+ * older copy, put in the place of the store, gave a second time before any call could show that it is older: a node
+ * that has seen the first cannot tell them apart.
+ */
 export function repeatsAnswered(evidence: Evidence): Violation[] {
   for (const purchase of evidence.history) {
     const order = acknowledged(purchase)
     if (order === null || !purchase.mayRepeat || evidence.lost.has(order.orderId)) continue
+    if (isVersionGivenTwice(evidence, order.orderId)) continue
     for (const attempt of purchase.attempts) {
       if (isOk(attempt) || isUnknown(attempt) || attempt.invokedMs < order.atMs) continue
       if (attempt.invokedMs < order.atMs + FRESH_MS + SLACK_MS && mayBeBehind(evidence, order.atMs)) continue

@@ -291,7 +291,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (compareVersions(store.version, mark) < 0) {',
     replace: 'if (compareVersions(store.version, mark) < -1e9) {',
   },
-  { name: 'nobody-to-ask', file: REOPEN, find: 'if (facts.nodes.length === 0) return', replace: 'if (false) return' },
+  { name: 'nobody-to-ask', file: REOPEN, find: 'if (!facts.nodes.some(hasSeenTheSale)) {', replace: 'if (false) {' },
   { name: 'era-says-all', file: CHANGE, find: ' || record.seq < expected.seq', replace: '' },
   {
     name: 'version-says-all',
