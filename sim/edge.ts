@@ -23,6 +23,9 @@ export class Edge {
   readonly #readTimeoutMs: number
   /** In the order in which they were sent. */
   readonly #open: OpenRequest[] = []
+  /** Where in it the oldest without an answer may be. */
+  #oldest = 0
+  #isWatching = false
 
   constructor(kernel: Kernel, nodes: readonly NodeProcess[], buyDeadlineMs: number) {
     this.#kernel = kernel
@@ -46,7 +49,7 @@ export class Edge {
   }
 
   buy(request: BuyRequest, respond: (reply: BuyReply) => void): void {
-    this.#try(request, respond, new Set())
+    this.#try(request, respond, [])
   }
 
   /** Straight to one node, as a tool on its own port may. */
@@ -56,20 +59,22 @@ export class Edge {
     else this.#kernel.schedule(null, HOP_MS, 'refused', () => respond(UNKNOWN))
   }
 
-  #try(request: BuyRequest, respond: (reply: BuyReply) => void, tried: Set<string>): void {
-    const node = tried.size < TRIES_MAX ? this.#choose(tried) : null
+  #try(request: BuyRequest, respond: (reply: BuyReply) => void, tried: readonly string[]): void {
+    const node = tried.length < TRIES_MAX ? this.#choose(tried) : null
     if (node === null) {
       this.#kernel.schedule(null, HOP_MS, 'refused', () => respond(UNKNOWN))
       return
     }
-    tried.add(node.host.id)
     if (node.host.isUp) this.#send(node, request, respond)
-    else this.#kernel.schedule(null, HOP_MS, 'next', () => this.#try(request, respond, tried))
+    else this.#kernel.schedule(null, HOP_MS, 'next', () => this.#try(request, respond, [...tried, node.host.id]))
   }
 
-  #choose(tried: ReadonlySet<string>): NodeProcess | null {
-    const servers = this.#topology.servers.filter(({ id }) => !tried.has(id))
-    let draw = this.#kernel.random.next() * servers.reduce((sum, { weight }) => sum + weight, 0)
+  #choose(tried: readonly string[]): NodeProcess | null {
+    const all = this.#topology.servers
+    const servers = tried.length === 0 ? all : all.filter(({ id }) => !tried.includes(id))
+    let weights = 0
+    for (const { weight } of servers) weights += weight
+    let draw = this.#kernel.random.next() * weights
     for (const { id, weight } of servers) {
       draw -= weight
       if (draw <= 0) return this.#nodes.get(id) ?? null
@@ -94,13 +99,14 @@ export class Edge {
       )
     })
     this.#open.push(open)
-    if (this.#open.length === 1) this.#watch()
+    if (!this.#isWatching) this.#watch()
   }
 
   /** All wait equally long, so the oldest is due first. */
   #watch(): void {
-    while (this.#open[0]?.isAnswered === true) this.#open.shift()
-    const [oldest] = this.#open
+    while (this.#open[this.#oldest]?.isAnswered === true) this.#oldest += 1
+    const oldest = this.#open[this.#oldest]
+    this.#isWatching = oldest !== undefined
     if (oldest === undefined) return
     const dueMs = oldest.sentMs + this.#readTimeoutMs
     this.#kernel.schedule(null, dueMs - this.#kernel.nowMs, 'time-out', () => {
@@ -123,7 +129,8 @@ export class Edge {
 
   /** A connection to a process that died is reset. */
   #onCrash(node: NodeProcess): void {
-    for (const open of this.#open) {
+    for (let place = this.#oldest; place < this.#open.length; place += 1) {
+      const open = this.#open[place] as OpenRequest
       if (open.node !== node || open.isAnswered) continue
       this.#kernel.schedule(null, HOP_MS * this.#kernel.random.next(), 'reset', () => answer(open, UNKNOWN))
     }

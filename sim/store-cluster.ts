@@ -76,13 +76,14 @@ export class StoreCluster {
     return Math.floor(WALL_START_MS + this.#kernel.nowMs + server.clockOffsetMs)
   }
 
-  async execute(server: StoreServer, room: StoreRoom, verb: string, args: readonly unknown[]): Promise<unknown> {
+  execute(server: StoreServer, room: StoreRoom, verb: string, args: readonly unknown[]): Promise<unknown> {
     const storeMs = this.nowMs(server)
     const reply = server.execute(room, verb, args, storeMs, this.#kernel.nowMs)
     if (room === 'sales' && verb === 'certify') this.#certifiedAtMs = this.#kernel.nowMs
-    const value = await reply
-    this.onExecuted(server, room, verb, args, value)
-    return value
+    return reply.then((value) => {
+      this.onExecuted(server, room, verb, args, value)
+      return value
+    })
   }
 
   /** Commands that arrive meanwhile wait for its end. */

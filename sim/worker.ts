@@ -15,10 +15,15 @@ export interface WorkerOrder {
   readonly untilFound?: boolean
 }
 
+/** Of an error's stack, as far as a witness quotes it. */
+const FRAMES_MAX = 3
+
 /** A sale, as reported, or what the simulator itself stumbled over. */
 export type WorkerReport = SimulatedSale | { readonly seed: number; readonly error: string }
 
 async function runSeeds(order: WorkerOrder): Promise<void> {
+  // A store that is away makes thousands of errors, and nobody reads where each was made.
+  if (order.isTraced !== true) Error.stackTraceLimit = FRAMES_MAX
   for (const seed of seedsOf(order)) {
     const report: WorkerReport = await simulate(seed, order.isTraced).catch((error: unknown) => ({
       seed,

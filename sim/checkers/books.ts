@@ -21,9 +21,12 @@ export function countersFollow({ fares, orders, buyers }: Evidence): Violation[]
     const witness = `fare ${fare.fareId}: counters say ${fare.held} held, ${fare.paid} paid; the orders ${held} and ${paid}`
     return [{ rule: 'stock_law', witness }]
   }
+  const ticketsOf = new Map<string, number>()
+  for (const { buyer, state, quantity } of orders.values()) {
+    if (state !== 'released') ticketsOf.set(buyer, (ticketsOf.get(buyer) ?? 0) + quantity)
+  }
   for (const [buyer, tickets] of buyers) {
-    const own = [...orders.values()].filter((order) => order.buyer === buyer && order.state !== 'released')
-    const counted = own.reduce((sum, { quantity }) => sum + quantity, 0)
+    const counted = ticketsOf.get(buyer) ?? 0
     if (counted !== tickets) {
       return [{ rule: 'buyer_count', witness: `${buyer} is counted with ${tickets} tickets and has ${counted}` }]
     }

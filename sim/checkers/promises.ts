@@ -160,7 +160,7 @@ function stockAtMost({ stockChanges, losses }: Evidence, fareId: string, initial
 /** P4: one order per key, made once, the same id every time. */
 export function oneOrderPerKey({ history, lost }: Evidence): Violation[] {
   const byKey = groupBy(
-    history.filter(({ mayRepeat }) => mayRepeat),
+    history.filter(({ mayRepeat, attempts }) => mayRepeat && attempts.some(isOk)),
     ({ buyer, key }) => `${buyer} ${key}`,
   )
   return [...byKey].flatMap(([owner, purchases]) => {
@@ -286,7 +286,10 @@ function mayActAt(attempt: Attempt, atMs: number, evidence: Evidence): boolean {
 
 /** Every order that was made and never refused away has somebody who was told of it or never got an answer. */
 export function heldOrdersAreKnown(evidence: Evidence): Violation[] {
-  const byOrder = new Set(evidence.history.flatMap(({ attempts }) => attempts.map(({ orderId }) => orderId)))
+  const byOrder = new Set<string>()
+  for (const { attempts } of evidence.history) {
+    for (const { orderId } of attempts) if (orderId !== null) byOrder.add(orderId)
+  }
   const byBuyer = groupBy(evidence.history, ({ buyer }) => buyer)
   for (const order of evidence.orders.values()) {
     if (order.state === 'released' || byOrder.has(order.id)) continue
@@ -342,20 +345,11 @@ function isTrueScarcity({ spans }: Evidence, { fareId, quantity }: Purchase, att
 }
 
 /** The same of `not_open`, `paused` and `closed`. */
-export function noFalseDoor({ history, doors, opensAtMs }: Evidence): Violation[] {
-  for (const purchase of history) {
+export function noFalseDoor(evidence: Evidence): Violation[] {
+  for (const purchase of evidence.history) {
     for (const { code, invokedMs, completedMs } of purchase.attempts) {
       if (code !== 'not_open' && code !== 'paused' && code !== 'closed') continue
-      const fromMs = invokedMs - FRESH_MS * 1.03 - SLACK_MS
-      const isTrue = doors.some(
-        (door) =>
-          door.toMs >= fromMs &&
-          door.fromMs <= completedMs &&
-          (code === 'not_open'
-            ? door.state === 'draft' || (door.state === 'scheduled' && opensAtMs !== null)
-            : door.state === code),
-      )
-      if (isTrue) continue
+      if (isTrueDoor(evidence, code, invokedMs, completedMs)) continue
       return [
         {
           rule: 'false_door',
@@ -367,12 +361,30 @@ export function noFalseDoor({ history, doors, opensAtMs }: Evidence): Violation[
   return []
 }
 
+function isTrueDoor(
+  { doors, opensAtMs }: Evidence,
+  code: 'not_open' | 'paused' | 'closed',
+  invokedMs: number,
+  completedMs: number,
+): boolean {
+  const fromMs = invokedMs - FRESH_MS * 1.03 - SLACK_MS
+  return doors.some(
+    (door) =>
+      door.toMs >= fromMs &&
+      door.fromMs <= completedMs &&
+      (code === 'not_open'
+        ? door.state === 'draft' || (door.state === 'scheduled' && opensAtMs !== null)
+        : door.state === code),
+  )
+}
+
 /** Refusals that name the buyer's own doing must be about something the buyer did. */
 export function noFalseBlame({ history, creations, limitPerBuyer }: Evidence): Violation[] {
   const purchasesOf = groupBy(history, ({ buyer }) => buyer)
   const madeFor = groupBy(creations, ({ buyer }) => buyer)
   for (const purchase of history) {
     for (const { code } of purchase.attempts) {
+      if (code === null) continue
       const fault = blameFault(
         code,
         purchase,
@@ -387,7 +399,7 @@ export function noFalseBlame({ history, creations, limitPerBuyer }: Evidence): V
 }
 
 function blameFault(
-  code: string | null,
+  code: string,
   purchase: Purchase,
   own: readonly Purchase[],
   made: readonly { readonly quantity: number }[],

@@ -9,8 +9,15 @@ function isLost(record: SaleRecord, after: Version): boolean {
   return compareVersions(after, record.trimmed) < 0
 }
 
+/** Events are in the order of their versions, and whoever asks has mostly read all but the newest. */
+function firstAfter(record: SaleRecord, after: Version): number {
+  let place = record.events.length
+  while (place > 0 && compareVersions((record.events[place - 1] as SaleEvent).version, after) > 0) place -= 1
+  return place
+}
+
 function eventsAfter(record: SaleRecord, after: Version): SaleEvent[] {
-  return record.events.filter((event) => compareVersions(event.version, after) > 0)
+  return record.events.slice(firstAfter(record, after))
 }
 
 export function readEvents(record: SaleRecord, after: Version, limit: number, context: StoreContext): EventsPage {
@@ -56,7 +63,8 @@ export function trimEvents(record: SaleRecord | undefined, upTo: Version, contex
 export function winnersAfter(record: SaleRecord, after: Version, limit: number): WinnersPage {
   if (isLost(record, after))
     return { buyers: [], orderIds: [], settled: [], cursor: after, complete: false, lost: true }
-  const events = eventsAfter(record, after).slice(0, limit)
+  const first = firstAfter(record, after)
+  const events = record.events.slice(first, first + limit)
   const complete = events.length < limit
   return {
     buyers: events.flatMap(({ made }) => made.map(({ buyer }) => buyer)),
