@@ -14,22 +14,15 @@ import { assertStock, StockLawError } from '../runtime/assert.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { delay, systemTimers, type Timers } from '../runtime/timers.ts'
-import { type Order, type QuotaRules, type SaleDefinition, type Version } from '../stock/core/words.ts'
-import {
-  type Caller,
-  type ConfirmReply,
-  type ConfirmVerdict,
-  type StockPort,
-  StoreError,
-  type WinnersPage,
-} from '../stock/port.ts'
-import type { Acknowledgement, Acknowledger } from './acknowledger.ts'
-import { type Barrier, HeldBack } from './held-back.ts'
-import { Journal } from './journal.ts'
+import type { QuotaRules, SaleDefinition } from '../stock/core/words.ts'
+import { type Caller, type ConfirmReply, type StockPort, StoreError, type WinnersPage } from '../stock/port.ts'
+import type { Acknowledger } from './acknowledger.ts'
+import type { Journal } from './journal.ts'
 import type { DeskMetrics } from './node-metrics.ts'
 import { orderIds, type OrderIds } from '../stock/order-id.ts'
 import type { PendingBuy } from './pending-buy.ts'
 import { type Admission, type Asked, type Refusal, SaleQuota } from './quota/sale-quota.ts'
+import { type Judged, Teller } from './teller.ts'
 
 export interface DeskSettings {
   readonly nodeId: string
@@ -56,32 +49,11 @@ export interface OrderListener {
   onGap(): void
 }
 
-/** A purchase that the store has judged. */
-interface Judged {
-  readonly buy: PendingBuy
-  readonly verdict: ConfirmVerdict
-  /** What its answer waits for; null for nothing. */
-  readonly barrier: Barrier | null
-  /** Of the store when it judged. */
-  readonly version: Version
-}
-
-interface AckAsked {
-  readonly sinceMs: number
-}
-
-type KeptOrders = Extract<Acknowledgement, { readonly outcome: 'kept' }>['orders']
-
-/** One that the store answered with an order. */
-type Ordered = Judged & { readonly verdict: { readonly order: Order } }
-
 /** Time kept back from the buy deadline for getting the answer out. */
 const ANSWER_MARGIN_MS = 100
 type BuyersPage = Awaited<ReturnType<StockPort['sales']['scanBuyers']>>
 
 const REJOIN_DELAY_MS = 50
-/** An acknowledgement that takes longer is late. */
-const ACK_LATE_MS = 500
 /** Most wishes at a time that ask the store without a deduction. */
 const ASKING_MAX = 1000
 /** Most wishes that wait to be sent: with the store away they may be as many as the allowance, without end. */
@@ -101,7 +73,6 @@ export class SaleDesk {
   readonly definition: SaleDefinition
   readonly orderIds: OrderIds
   readonly quota: SaleQuota<PendingBuy>
-  readonly journal = new Journal()
   epoch = 0
   /** seq of this node's own last change in the present era. */
   lastWriteSeq = 0
@@ -114,18 +85,11 @@ export class SaleDesk {
   readonly #logger: Logger
   readonly #metrics: DeskMetrics
   readonly #deadlines: DeadlineQueue
+  readonly #teller: Teller
   #state: DeskState = 'joining'
   #queue: PendingBuy[] = []
   #batchesInFlight = 0
   #itemsInFlight = 0
-  /** Judged, and waiting for every node to have heard. */
-  readonly #heldBack = new HeldBack()
-  /** Judged, and waiting for what `ack` asks. */
-  #unacknowledged = 0
-  /** Batches whose acknowledgement is under way, the first asked first. */
-  readonly #acksAsked = new Set<AckAsked>()
-  /** What `ack` asks was answered "not yet", or not for a while: nobody new is taken in until it changes. */
-  #isAckLate = false
   #isFlushScheduled = false
   #isHeartbeatInFlight = false
   #isJoining = false
@@ -157,6 +121,18 @@ export class SaleDesk {
     this.#metrics = metrics
     this.#deadlines = new DeadlineQueue(Math.max(settings.buyDeadlineMs - ANSWER_MARGIN_MS, settings.buyDeadlineMs / 2))
     this.quota = new SaleQuota(definition, { line: settings.lineMaxItems, asking: ASKING_MAX })
+    this.#teller = new Teller({
+      saleId: definition.id,
+      acknowledger: settings.acknowledger,
+      clock,
+      timers: this.#timers,
+      isStopped: () => this.#state === 'stopped',
+      judgeAnew: (buys) => {
+        this.#takeBack(buys, true)
+        this.#leaveSale('fenced')
+      },
+      onTrouble: (error) => this.#onTrouble('acknowledge', error),
+    })
   }
 
   get state(): DeskState {
@@ -167,13 +143,19 @@ export class SaleDesk {
     return this.#queue.length
   }
 
+  /** What it told its buyers. */
+  get journal(): Journal {
+    return this.#teller.journal
+  }
+
   get heartbeatAgeMs(): number {
     return this.#clock.monotonicMs() - this.#heartbeatRepliedMs
   }
 
   /** Whether everything taken in has been answered. */
   get isIdle(): boolean {
-    const waiting = this.#queue.length + this.#unacknowledged + this.#heldBack.size + this.quota.lineLength
+    const { unacknowledged, heldBack } = this.#teller
+    const waiting = this.#queue.length + unacknowledged + heldBack + this.quota.lineLength
     return waiting === 0 && this.#batchesInFlight === 0
   }
 
@@ -196,7 +178,7 @@ export class SaleDesk {
       buy.answer({ by: 'trouble', code: 'recovering' })
       return
     }
-    if (this.#isAckLate) {
+    if (this.#teller.isLate) {
       buy.answer({ by: 'trouble', code: 'busy' })
       return
     }
@@ -220,14 +202,9 @@ export class SaleDesk {
   /** Called often: answers what has fallen due. */
   tick(): void {
     const nowMs = this.#clock.monotonicMs()
-    this.#heldBack.release(nowMs)
+    this.#teller.tick(nowMs)
     this.#deadlines.expireDue(nowMs)
-    // The first of them was asked first. Whoever comes now would wait as long, and take a ticket away meanwhile.
-    for (const { sinceMs } of this.#acksAsked) {
-      if (nowMs - sinceMs > ACK_LATE_MS) this.#isAckLate = true
-      break
-    }
-    if (this.#heldBack.size > 0) void this.heartbeat()
+    if (this.#teller.heldBack > 0) void this.heartbeat()
   }
 
   setWeight(weight: number): void {
@@ -276,9 +253,9 @@ export class SaleDesk {
       const receivedMs = this.#clock.monotonicMs()
       this.#heartbeatRepliedMs = receivedMs
       this.quota.hearHeartbeat(reply, sentMs, receivedMs)
-      this.#heldBack.heard(reply.heardSeq, receivedMs)
+      this.#teller.heard(reply.heardSeq, receivedMs)
       this.#wake()
-      void this.#lookAtAck()
+      void this.#teller.lookAgain(this.quota.seen)
       this.listener?.onOrders(reply.winners)
       if (reply.winners.lost) {
         this.quota.winners.startReading(reply.version)
@@ -312,7 +289,7 @@ export class SaleDesk {
   #place(buy: PendingBuy, admission: Admission): void {
     switch (admission.to) {
       case 'store':
-        if (this.#queue.length + this.#unacknowledged >= QUEUE_MAX) {
+        if (this.#queue.length + this.#teller.unacknowledged >= QUEUE_MAX) {
           this.quota.release(buy)
           buy.answer({ by: 'trouble', code: 'busy' })
           break
@@ -408,11 +385,9 @@ export class SaleDesk {
 
   #onJudged(batch: PendingBuy[], reply: ConfirmReply, sentMs: number, receivedMs: number): void {
     this.quota.hearConfirm(reply, sentMs, receivedMs)
-    const { verdicts, nowMs, version } = reply
-    const { acknowledger } = this.#settings
-    const judged: Ordered[] = []
+    const { verdicts } = reply
+    const judged: Judged[] = []
     let held = 0
-    const barriers = barriersOf(reply, receivedMs)
     for (let i = 0; i < batch.length; i += 1) {
       const buy = batch[i]
       const verdict = verdicts[i]
@@ -428,12 +403,11 @@ export class SaleDesk {
         held += 1
       }
       if (verdict.order !== undefined) this.quota.winners.add(buy.buyer)
-      const barrier = barriers.length === 0 ? null : barrierFor(barriers, buy, verdict)
-      if (hasOrder(verdict) && acknowledger !== undefined) judged.push({ buy, verdict, barrier, version })
-      else this.#tell({ buy, verdict, barrier, version }, nowMs)
+      judged.push({ buy, verdict })
     }
-    if (acknowledger !== undefined && judged.length > 0) void this.#acknowledge(acknowledger, judged, reply)
-    else if (held > 0 && barriers.length === 0) this.#passOwn(batch, reply)
+    this.#teller.tell(judged, reply, receivedMs)
+    // With more to be waited for than the store's reply, others may hear first.
+    if (held > 0 && this.#settings.acknowledger === undefined && reply.unheard.length === 0) this.#passOwn(batch, reply)
     if (this.quota.lacksWinners) void this.heartbeat()
   }
 
@@ -445,79 +419,13 @@ export class SaleDesk {
     this.listener.onOrders({ orderIds, buyers, settled: [] })
   }
 
-  /** Answers orders once they are as safe as `ack` promises; until then nobody can say what became of them. */
-  async #acknowledge(acknowledger: Acknowledger, judged: readonly Ordered[], reply: ConfirmReply): Promise<void> {
-    const { id } = this.definition
-    const orders = judged.map(({ verdict }) => verdict.order)
-    const asked: AckAsked = { sinceMs: this.#clock.monotonicMs() }
-    this.#acksAsked.add(asked)
-    this.#unacknowledged += judged.length
-    for (const { buy } of judged) buy.isUncertain = true
-    try {
-      let kept = await acknowledger.keeps(id, reply.version, orders)
-      while (kept.outcome === 'not_yet' && judged.some(({ buy }) => !buy.isAnswered) && this.#state !== 'stopped') {
-        this.#isAckLate = true
-        await delay(this.#timers, REJOIN_DELAY_MS)
-        kept = await acknowledger.keeps(id, reply.version, orders)
-      }
-      if (kept.outcome === 'kept') this.#onKept(judged, kept.orders, reply.nowMs)
-      else if (kept.outcome === 'void') this.#judgeAnew(judged)
-    } catch (error) {
-      this.#onTrouble('acknowledge', error)
-      this.#judgeAnew(judged)
-    } finally {
-      this.#acksAsked.delete(asked)
-      this.#unacknowledged -= judged.length
-    }
-  }
-
-  /** An order that is not kept, though others are, stays unknown to its buyer. */
-  #onKept(judged: readonly Ordered[], orders: KeptOrders, nowMs: number): void {
-    this.#isAckLate = false
-    for (const one of judged) {
-      const verdict = orders === undefined ? one.verdict : verdictAsKept(one.verdict, orders)
-      if (verdict !== null) this.#tell({ ...one, verdict }, nowMs)
-    }
-  }
-
-  /** Until then the buyer may hear no more than that the outcome is unknown. */
-  #tell({ buy, verdict, barrier, version }: Judged, nowMs: number): void {
-    if (verdict.order !== undefined) this.journal.note(verdict.order, version)
-    if (barrier === null) {
-      buy.answer({ by: 'store', verdict, nowMs })
-      return
-    }
-    buy.isUncertain = true
-    this.#heldBack.tell(barrier, this.#clock.monotonicMs(), () => buy.answer({ by: 'store', verdict, nowMs }))
-  }
-
-  #judgeAnew(judged: readonly Ordered[]): void {
-    this.#takeBack(
-      judged.map(({ buy }) => buy),
-      true,
-    )
-    this.#leaveSale('fenced')
-  }
-
-  /** Nobody is taken in while `ack` is late, so nobody's order would show that it is in time again. */
-  async #lookAtAck(): Promise<void> {
-    const { acknowledger } = this.#settings
-    if (acknowledger === undefined || !this.#isAckLate || this.#unacknowledged > 0) return
-    try {
-      const { outcome } = await acknowledger.keeps(this.definition.id, this.quota.seen, [])
-      if (outcome === 'kept') this.#isAckLate = false
-    } catch (error) {
-      this.#onTrouble('acknowledge', error)
-    }
-  }
-
   #countConfirmed(buy: PendingBuy): void {
     const fare = this.quota.fare(buy.fareId)
     if (fare !== undefined) fare.confirmed += buy.quantity
   }
 
   /** Not judged: back to the front of the queue, in order. */
-  #takeBack(batch: PendingBuy[], isUncertain: boolean): void {
+  #takeBack(batch: readonly PendingBuy[], isUncertain: boolean): void {
     for (const buy of batch) {
       buy.isOut = false
       if (isUncertain) buy.isUncertain = true
@@ -641,32 +549,4 @@ export class SaleDesk {
     const moved = this.quota.wake(this.#clock.monotonicMs())
     for (const { wish, admission } of moved) this.#place(wish, admission)
   }
-}
-
-type FareBarrier = Barrier & { readonly fareId: string }
-
-function barriersOf(reply: ConfirmReply, receivedMs: number): FareBarrier[] {
-  return reply.unheard.map(({ fareId, seq, forMs }) => ({ fareId, seq, untilMs: receivedMs + forMs }))
-}
-
-function hasOrder(verdict: ConfirmVerdict): verdict is ConfirmVerdict & { readonly order: Order } {
-  return verdict.order !== undefined
-}
-
-/** What a buyer hears of an order as it is kept; null when it is not. One that was released meanwhile is no new order. */
-function verdictAsKept(verdict: Ordered['verdict'], orders: ReadonlyMap<string, Order>): Ordered['verdict'] | null {
-  const kept = orders.get(verdict.order.id)
-  if (kept === undefined) return null
-  const { state, reason, paidAtMs, releasedAtMs } = kept
-  const status = state === 'held' ? verdict.status : 'replayed'
-  return { ...verdict, status, order: { ...verdict.order, state, reason, paidAtMs, releasedAtMs } }
-}
-
-function barrierFor(barriers: readonly FareBarrier[], buy: PendingBuy, verdict: ConfirmVerdict): Barrier | null {
-  return barriers.find(({ fareId, seq }) => fareId === buy.fareId && isAfter(verdict, seq)) ?? null
-}
-
-/** Is it an order that came into being after that change? */
-function isAfter({ order }: ConfirmVerdict, seq: number): boolean {
-  return order !== undefined && order.createdSeq > seq
 }
