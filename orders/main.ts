@@ -81,7 +81,8 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
   const book = new SaleBook(port, rulesOf(loaded))
   const reader = new OrderReader({ ledger, port, book, log: logger })
   const { acts, recovery, rounds } = saleParts(loaded, tokens.operator, { port, ledger, database, logger })
-  addRecoveryMetrics(metrics, recovery)
+  addRecoveryMetrics(metrics, recovery, rounds)
+  const onOverrun = (saleId: string): void => rounds.overran(saleId)
   const pipeline = new Pipeline({
     ledger,
     store: port.sales,
@@ -90,10 +91,11 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
     metrics,
     log: logger,
     onRecovering: () => rounds.askAgain(),
+    onOverrun,
   })
   const { fates } = pipeline
   const faults = (): Promise<readonly string[]> => ledgerFaults(database)
-  const keeping = new Keeping({ ledger, faults, monotonicMs, metrics, log: logger })
+  const keeping = new Keeping({ ledger, faults, monotonicMs, metrics, log: logger, onOverrun })
   const identifier = identifierOf(loaded)
   let ownUrl = ''
   const money = moneySide({
@@ -212,7 +214,12 @@ function saleParts(
   return { acts, recovery, rounds }
 }
 
-function addRecoveryMetrics(metrics: Metrics, recovery: Recovery): void {
+function addRecoveryMetrics(metrics: Metrics, recovery: Recovery, rounds: SaleRounds): void {
+  metrics.gauge(
+    'farebox_sales_overrun',
+    'Sales that were paused because the store sold too much again, soon after it had been counted anew.',
+    () => rounds.overruns().length,
+  )
   metrics.gauge('farebox_sales_recovering', 'Sales that do not sell until recovered.', () => recovery.cases().length)
   metrics.counterFrom('farebox_recoveries_total', 'Sales brought back under a new era.', () => recovery.count)
   metrics.counterFrom(

@@ -29,6 +29,7 @@ const NO_ACTS: SaleRoundsParts['acts'] = {
   complete: () => Promise.resolve(),
   adopt: () => Promise.resolve(),
   restore: () => Promise.resolve(),
+  change: () => Promise.reject(new Error('nobody here pauses a sale for having sold too much')),
 }
 
 /** What survives all processes: the coordinators' directory, and the ledger. */

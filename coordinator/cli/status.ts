@@ -66,7 +66,9 @@ function recoveryLines(id: string, recovered: LastRecovery): string[] {
   const what =
     how === 'whole'
       ? 'nothing was lost'
-      : `${reasserted} orders were brought back, ${fromJournals} of them from nodes alone, ${conflicts} did not fit`
+      : how === 'recount'
+        ? `its counters were wrong and are what its orders come to; see the ALARM in "farebox logs"`
+        : `${reasserted} orders were brought back, ${fromJournals} of them from nodes alone, ${conflicts} did not fit`
   const tickets = fares.map(({ fareId, before, now }) => `${fareId} ${before ?? '?'} before, ${now} now`)
   return [
     `sale ${id}: recovered after ${seconds(forMs)}: ${what}`,

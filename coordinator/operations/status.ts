@@ -39,8 +39,11 @@ export interface KnownCase {
 /** As an orders process saw it. */
 export interface LastRecovery {
   readonly saleId: string
-  /** `whole`: nothing was lost. `union`: put together again. `operator`: the same, by decision. */
-  readonly how: 'whole' | 'union' | 'operator'
+  /**
+   * `whole`: nothing was lost. `union`: put together again. `operator`: the same, by decision. `recount`: it sold more
+   * than the ledger has room for, and its counters were set to what its orders come to.
+   */
+  readonly how: 'whole' | 'union' | 'operator' | 'recount'
   readonly forMs: number
   /** Orders that the store had lost; of them, those that only nodes still knew. */
   readonly reasserted: number
@@ -74,6 +77,11 @@ export async function status(world: World, known: { readonly declaredDurable: bo
       ? ['Redis is durable only by declaration (redis.durable: true): it forbids asking']
       : []),
     ...sales.filter(({ recovering }) => recovering).map(({ id }) => `sale ${id} is recovering`),
+    ...ledger.overruns.map(
+      (id) =>
+        `sale ${id} was paused: it sold more than the ledger has room for, again soon after it was counted anew; ` +
+        `"farebox audit ${id}" names what is wrong, and "farebox sale open ${id}" goes on`,
+    ),
   ]
   return {
     at: timeOf(fleet.nowMs),
@@ -90,6 +98,8 @@ export async function status(world: World, known: { readonly declaredDurable: bo
 interface LedgerStatus {
   readonly cases: readonly KnownCase[]
   readonly recovered: readonly LastRecovery[]
+  /** Sales that an orders process paused. */
+  readonly overruns: readonly string[]
   readonly saleIds: readonly string[]
   readonly fault: string | null
 }
@@ -100,7 +110,7 @@ async function askOrders(world: World): Promise<LedgerStatus> {
     return { fault: null, ...(await world.orders.call<Omit<LedgerStatus, 'fault'>>('GET', '/admin/recovery')) }
   } catch (error) {
     if (!(error instanceof OperationError)) throw error
-    return { cases: [], recovered: [], saleIds: [], fault: error.message }
+    return { cases: [], recovered: [], overruns: [], saleIds: [], fault: error.message }
   }
 }
 

@@ -76,7 +76,13 @@ async function route(parts: AdminParts, request: AdminRequest): Promise<AdminAns
 
 function recoveryView({ recovery, rounds }: AdminParts): unknown {
   const cases = recovery.cases().map(({ saleId, reasons }) => ({ saleId, reasons, forMs: recovery.forMs(saleId) }))
-  return { cases, recovered: recovery.recovered(), saleIds: rounds.sales().map(({ definition }) => definition.id) }
+  const overruns = rounds.overruns().map(({ saleId }) => saleId)
+  return {
+    cases,
+    overruns,
+    recovered: recovery.recovered(),
+    saleIds: rounds.sales().map(({ definition }) => definition.id),
+  }
 }
 
 async function create({ acts, rounds }: AdminParts, text: string): Promise<AdminAnswer> {

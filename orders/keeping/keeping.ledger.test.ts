@@ -32,9 +32,11 @@ afterAll(async () => {
 
 function keepingOn({ ledger, database }: { readonly ledger: SqlLedger; readonly database: Database }) {
   const alarms: unknown[] = []
+  const overran: string[] = []
   const log = { info() {}, warn() {}, error: (fields: object) => void alarms.push(fields) }
   let nowMs = 0
   const keeping = new Keeping({
+    onOverrun: (saleId) => void overran.push(saleId),
     ledger,
     faults: () => ledgerFaults(database),
     monotonicMs: () => nowMs,
@@ -43,7 +45,7 @@ function keepingOn({ ledger, database }: { readonly ledger: SqlLedger; readonly 
   })
   const ask = (saleId: string, era: number, orders: readonly Order[]) =>
     keeping.keep(saleId, { era, orders: orders.map(rowOfOrder) })
-  return { keeping, ask, alarms, later: () => (nowMs += 10_000) }
+  return { keeping, ask, alarms, overran, later: () => (nowMs += 10_000) }
 }
 
 describe.each(['pglite', 'postgres'])('keeping on %s', (kind) => {
@@ -93,7 +95,7 @@ describe.each(['pglite', 'postgres'])('keeping on %s', (kind) => {
     const { ledger } = on()
     const { sale } = await ledger.createSale(saleOf(`stock-${kind}`, 2))
     const saleId = sale.definition.id
-    const { ask, alarms } = keepingOn(on())
+    const { ask, alarms, overran } = keepingOn(on())
     const answer = await ask(
       saleId,
       1,
@@ -106,6 +108,7 @@ describe.each(['pglite', 'postgres'])('keeping on %s', (kind) => {
       ['released', 'conflict'],
     ])
     expect(alarms).toEqual([{ saleId, orderIds: [`${saleId}c`] }])
+    expect(overran).toEqual([saleId])
     expect(await ledger.sums(saleId)).toMatchObject([{ held: 2, paid: 0 }])
   })
 

@@ -15,6 +15,8 @@ export interface FatesParts {
   readonly settling: Settling
   /** The store's clock as last heard, never ahead of it; null before it was. */
   readonly storeNowMs: () => number | null
+  /** The ledger had no room for an order of the store; see `taking.ts`. */
+  readonly onOverrun: (saleId: string) => void
 }
 
 /** `recovering`: the order is only in a store that is not the certified one; ask again. */
@@ -86,6 +88,8 @@ export class Fates {
     const records = read?.found.filter((one) => one !== null) ?? []
     if (read === null || records.length === 0) return 'recovering'
     const result = await ledger.ensure(saleId, read.storeEra, records)
-    return result.outcome === 'ensured' ? ledger.order(orderId) : 'recovering'
+    if (result.outcome !== 'ensured') return 'recovering'
+    if (result.conflicts.length > 0) this.#parts.onOverrun(saleId)
+    return ledger.order(orderId)
   }
 }

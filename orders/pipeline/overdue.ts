@@ -20,6 +20,8 @@ export interface OverdueParts {
   readonly ledger: Pick<Ledger, 'sale' | 'ensure'>
   readonly store: Pick<SaleStore, 'readEvents' | 'scanOrders'>
   readonly storeNowMs: () => number | null
+  /** The ledger had no room for an order of the store; see `taking.ts`. */
+  readonly onOverrun: (saleId: string) => void
   readonly log: PipelineLog
 }
 
@@ -57,6 +59,7 @@ export class OverdueScan {
     if (overdue.length > 0) {
       const result = await ledger.ensure(saleId, read.storeEra, overdue)
       if (result.outcome !== 'ensured') return BETWEEN_PAGES_MS
+      if (result.conflicts.length > 0) this.#parts.onOverrun(saleId)
       log.warn({ saleId, orders: overdue.length }, 'overdue holds were made sure of in the ledger')
     }
     this.#cursor = page.cursor ?? ''

@@ -72,6 +72,7 @@ function startPipeline(): { pipeline: Pipeline; metrics: Metrics } {
     metrics,
     log: createLogger({ level: 'silent' }),
     onRecovering: (_saleId, why) => void recovering.push(why),
+    onOverrun: () => {},
     keepEventsMs: 500,
   })
   pipelines.push(pipeline)

@@ -32,6 +32,8 @@ export interface PipelineParts {
   readonly log: PipelineLog
   /** The store is not the one that the ledger knows. Called again and again while it lasts. */
   readonly onRecovering: TakingParts['onRecovering']
+  /** The store sold more than the ledger has room for. */
+  readonly onOverrun: TakingParts['onOverrun']
   /** Events younger than this are not trimmed. */
   readonly keepEventsMs?: number
 }
@@ -53,11 +55,11 @@ export class Pipeline {
 
   constructor(parts: PipelineParts) {
     this.#parts = parts
-    const { ledger, store, clock, log, storeNowMs } = parts
+    const { ledger, store, clock, log, storeNowMs, onOverrun } = parts
     this.#metrics = new PipelineMetrics(parts.metrics, () => this.levels())
     this.#patience = new Patience('looking for sales', log)
     this.settling = new Settling({ ledger, store, clock, metrics: this.#metrics, log })
-    this.fates = new Fates({ ledger, store, settling: this.settling, storeNowMs })
+    this.fates = new Fates({ ledger, store, settling: this.settling, storeNowMs, onOverrun })
   }
 
   start(): void {

@@ -193,6 +193,7 @@ describe('taking', () => {
     await world.buy('ann', 'bob', 'eve', 'mallory')
     await takeAll(process)
     expect(process.metrics.conflicts.value).toBe(1)
+    expect(process.overran).toEqual([SALE])
     expect((await world.ledger.sale(SALE))?.fares[0]).toMatchObject({ held: 3 })
     await process.reconciler.turn()
     const states = [...(world.stock.saleRecords.get(SALE)?.orders.values() ?? [])].map(({ reason }) => reason)

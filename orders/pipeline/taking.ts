@@ -44,6 +44,8 @@ export interface TakingParts {
   readonly log: PipelineLog
   /** The store is not the one that the ledger knows: somebody has to recover the sale. Called again while it lasts. */
   readonly onRecovering: (saleId: string, why: WhyRecovering) => void
+  /** The store gave holds that the ledger had no room for: its counters are not what its orders come to. */
+  readonly onOverrun: (saleId: string) => void
 }
 
 export class Taking {
@@ -173,14 +175,14 @@ export class Taking {
    * is read instead, and then events are followed from the version that was noted first.
    */
   async #takeAll(taken: Version, noted: EventsPage): Promise<number> {
-    const { saleId, ledger, store, log, metrics } = this.#parts
+    const { saleId, ledger, store, log } = this.#parts
     const storeEra = noted.version.era
     log.warn({ saleId, taken, noted: noted.version }, 'events are missing: reading every order')
     for (let cursor: string | null = ''; cursor !== null;) {
       const page: Awaited<ReturnType<SaleStore['scanOrders']>> = await store.scanOrders(saleId, cursor)
       const result = await ledger.ensure(saleId, storeEra, page.orders)
       if (result.outcome !== 'ensured') return this.#raise('fenced')
-      metrics.conflicts.value += result.conflicts.length
+      this.#tellConflicts(result.conflicts)
       cursor = page.cursor
     }
     // The fence is on the era in which reading began; if the store was replaced meanwhile its era is another now.
@@ -209,15 +211,20 @@ export class Taking {
     return RECOVERING_WAIT_MS
   }
 
+  #tellConflicts(orderIds: readonly string[]): void {
+    if (orderIds.length === 0) return
+    const { saleId, metrics, log, onOverrun } = this.#parts
+    metrics.conflicts.value += orderIds.length
+    log.error({ saleId, orderIds }, 'ALARM: the store sold more than the ledger’s stock')
+    onOverrun(saleId)
+  }
+
   #count(result: { inserted: number; conflicts: readonly string[]; setAside: readonly string[] }): void {
     const { metrics, log, saleId } = this.#parts
     metrics.batches.value += 1
     metrics.taken.value += result.inserted
-    metrics.conflicts.value += result.conflicts.length
     metrics.setAside.value += result.setAside.length
-    if (result.conflicts.length > 0) {
-      log.error({ saleId, orderIds: result.conflicts }, 'ALARM: the store sold more than the ledger’s stock')
-    }
+    this.#tellConflicts(result.conflicts)
     if (result.setAside.length > 0) log.error({ saleId, orderIds: result.setAside }, 'ALARM: orders were set aside')
   }
 }

@@ -7,6 +7,9 @@
  * missing: always with `ack: ledger`, else when every node that sold answers for what it told (`witnesses.ts`). The
  * operator's decision opens it after a union with whatever is still known.
  *
+ * A store that lost nothing and sold more than the ledger has room for has wrong counters. It is put together the same
+ * way, which makes its counters what its orders come to.
+ *
  * To begin anew the ledger's era is moved first, by compare-and-set, so that nothing read from the old life of the
  * store comes into the ledger any more; then the store is certified for it, by compare-and-set on the version that it
  * was judged by. Of several processes that recover a sale one wins each step, and the others look again. A crash
@@ -67,8 +70,11 @@ export interface UnionRules {
 /** How a sale came to sell again. */
 export interface Recovered {
   readonly saleId: string
-  /** `whole`: nothing was lost. `union`: put together again. `operator`: the same, by decision. */
-  readonly how: 'whole' | 'union' | 'operator'
+  /**
+   * `whole`: nothing was lost. `union`: put together again. `operator`: the same, by decision. `recount`: nothing was
+   * lost, and its counters were wrong.
+   */
+  readonly how: 'whole' | 'union' | 'operator' | 'recount'
   readonly version: Version
   /** For how long it did not sell, as far as this process saw. */
   readonly forMs: number
@@ -93,7 +99,7 @@ interface UnionCase {
   readonly facts: Pick<ReopenCase, 'store' | 'mark' | 'nodes'>
   readonly nodes: readonly FleetNode[]
   readonly reports: Reports
-  readonly how: 'union' | 'operator'
+  readonly how: 'union' | 'operator' | 'recount'
 }
 
 /** A sale that does not sell, and why. */
@@ -275,6 +281,26 @@ export class Recovery {
     return this.#beginAndOpen(sale, snapshot?.version ?? VERSION_ZERO, floorSeqOf(facts))
   }
 
+  /**
+   * The store's counters are set to what its orders come to, under a new era. For a sale that is whole; it does not sell
+   * meanwhile. False when it is not whole (any more): then it is for {@link look}.
+   */
+  async recount(saleId: string, snapshot: SaleSnapshot, nodes: readonly FleetNode[]): Promise<boolean> {
+    const sale = await this.#parts.ledger.sale(saleId)
+    if (sale === null || !this.isWhole(sale, snapshot)) return false
+    const reasons = ['it sold more than the ledger has room for, and is counted anew']
+    this.#cases.set(saleId, { saleId, sinceMs: this.#parts.monotonicMs(), reasons })
+    this.#parts.log.error({ saleId, reasons }, 'ALARM: the counters of the store are wrong')
+    const { testimonies, reports } = await this.#hearNodes(saleId, nodes)
+    const facts = { store: snapshot, mark: this.#parts.marks.get(saleId), nodes: testimonies }
+    await this.#unite(sale, { facts, nodes, reports, how: 'recount' })
+    return true
+  }
+
+  get canRecount(): boolean {
+    return this.#parts.union !== undefined
+  }
+
   async #beginEra(sale: LedgerSale, storeEra: number): Promise<number> {
     const saleId = sale.definition.id
     const above = Math.max(storeEra, this.#parts.marks.get(saleId)?.era ?? 0) + 1
@@ -287,7 +313,8 @@ export class Recovery {
     const { ledger, port, union } = this.#parts
     const saleId = sale.definition.id
     assert(union !== undefined, 'a union has rules')
-    const lost = union.allInLedger ? [] : this.#unaccounted(sale, nodes, reports)
+    // Nothing is lost of a store that is whole.
+    const lost = union.allInLedger || how === 'recount' ? [] : this.#unaccounted(sale, nodes, reports)
     const era = await this.#beginEra(sale, facts.store?.version.era ?? 0)
     const told = async (): Promise<readonly Order[]> => {
       const answers = await Promise.all(nodes.map(({ adminUrl }) => union.askJournal(adminUrl, saleId)))
@@ -299,7 +326,7 @@ export class Recovery {
     }
     const floorSeq = floorSeqOf(facts)
     // Where orders may be lost, what nodes confirmed and the store does not know is the evidence of it.
-    const known = lost.length > 0 ? [] : unitedNodes(reports)
+    const known = lost.length > 0 || how === 'recount' ? [] : unitedNodes(reports)
     const report = await uniteSale({ ledger, store: port.sales }, { sale, era, floorSeq, nodes: known, told })
     this.#tellUnion(saleId, how, report, lost)
     await this.#noteOpen(saleId, report.version)

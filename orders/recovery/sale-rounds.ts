@@ -3,9 +3,10 @@
  * that do not, and completes what an operator's act left half done.
  */
 import type { Log } from '../../runtime/log.ts'
+import { OperationError } from '../../runtime/operation-error.ts'
 import { startRounds, type Rounds } from '../../runtime/rounds.ts'
-import type { QuotaRules, Version } from '../../stock/core/words.ts'
-import type { FleetNode, FleetSnapshot, StockPort } from '../../stock/port.ts'
+import { compareVersions, type QuotaRules, type Version } from '../../stock/core/words.ts'
+import type { FleetNode, FleetSnapshot, SaleSnapshot, StockPort } from '../../stock/port.ts'
 import type { Ledger, LedgerSale } from '../ledger/ledger.ts'
 import type { SaleActs } from '../sales/sale-acts.ts'
 import type { Marks } from './marks.ts'
@@ -17,7 +18,7 @@ export interface SaleRoundsParts {
   readonly rules: QuotaRules
   readonly marks: Marks
   readonly recovery: Recovery
-  readonly acts: Pick<SaleActs, 'complete' | 'adopt' | 'restore'>
+  readonly acts: Pick<SaleActs, 'complete' | 'adopt' | 'restore' | 'change'>
   readonly declaredDurable: boolean
   readonly log: Log
   readonly monotonicMs: () => number
@@ -26,6 +27,16 @@ export interface SaleRoundsParts {
 
 /** How often the ledger hears of marks, and says which sales there are, by itself. */
 const LEDGER_EVERY_MS = 1000
+
+/** A store that sells too much again so soon after it was counted anew is being changed by somebody or something. */
+const OVERRUN_AGAIN_MS = 10 * 60_000
+
+/** A sale that was paused because counting anew did not help. */
+export interface Overrun {
+  readonly saleId: string
+  /** Of the store, when it was paused. */
+  readonly version: Version
+}
 
 export class SaleRounds {
   readonly #parts: SaleRoundsParts
@@ -36,6 +47,10 @@ export class SaleRounds {
   /** Nodes to ask, with their addresses. A store that comes back behind may lack the very nodes that know more. */
   #nodes: readonly FleetNode[] = []
   readonly #underWay = new Map<string, Promise<void>>()
+  /** Sales of which the store sold more than the ledger has room for, and which were not answered for it yet. */
+  readonly #overran = new Set<string>()
+  readonly #recountedAtMs = new Map<string, number>()
+  readonly #paused = new Map<string, Overrun>()
 
   constructor(parts: SaleRoundsParts) {
     this.#parts = parts
@@ -67,6 +82,20 @@ export class SaleRounds {
     this.#askedLedgerAtMs = Number.NEGATIVE_INFINITY
   }
 
+  /**
+   * The ledger had no room for an order of the store, although both agree on the stock: the store's counters are wrong,
+   * or the ledger's. The store is counted anew at once, which takes as long as reading its orders. If it sells too
+   * much again soon after, that was not it, and the sale is paused: whoever buys now hears "held" and then "released".
+   */
+  overran(saleId: string): void {
+    this.#overran.add(saleId)
+  }
+
+  /** Until they are open again. */
+  overruns(): readonly Overrun[] {
+    return [...this.#paused.values()]
+  }
+
   async round(): Promise<void> {
     const { port, rules, recovery, marks, acts } = this.#parts
     const isLedgerRound = this.#parts.monotonicMs() - this.#askedLedgerAtMs >= LEDGER_EVERY_MS
@@ -83,6 +112,8 @@ export class SaleRounds {
         this.#background(`complete ${saleId}`, () => acts.complete(sale, null, fleet))
       } else if (recovery.isWhole(sale, snapshot) && snapshot !== null) {
         recovery.sawSelling(saleId, snapshot)
+        this.#forgetPause(saleId, snapshot)
+        if (this.#overran.has(saleId)) this.#background(`recover ${saleId}`, () => this.#stopOverrun(saleId, snapshot))
         if (this.#durability !== null) marks.note(saleId, snapshot.version, this.#durability)
         if (isLedgerRound) this.#background(`complete ${saleId}`, () => acts.complete(sale, snapshot, fleet))
       } else {
@@ -106,9 +137,43 @@ export class SaleRounds {
     const [sale, snapshot] = await Promise.all([ledger.sale(saleId), port.sales.read(saleId, rules)])
     if (sale !== null && recovery.isWhole(sale, snapshot)) return null
     const version = await recovery.force(saleId, this.#nodes)
+    // Its counters are what its orders come to now.
+    if (recovery.canRecount) this.#overran.delete(saleId)
     await this.#parts.acts.restore(saleId)
     this.askAgain()
     return version
+  }
+
+  /** Another process that came first counts as well. */
+  async #recount(saleId: string, snapshot: SaleSnapshot): Promise<boolean> {
+    try {
+      return await this.#parts.recovery.recount(saleId, snapshot, this.#nodes)
+    } catch (error) {
+      if (error instanceof OperationError && error.code === 'lost_race') return true
+      throw error
+    }
+  }
+
+  /** A look from before the pause still shows it open. */
+  #forgetPause(saleId: string, { state, version }: SaleSnapshot): void {
+    const paused = this.#paused.get(saleId)
+    if (paused === undefined || state !== 'open') return
+    if (compareVersions(version, paused.version) > 0) this.#paused.delete(saleId)
+  }
+
+  async #stopOverrun(saleId: string, snapshot: SaleSnapshot): Promise<void> {
+    const { recovery, acts, monotonicMs, log } = this.#parts
+    const recountedAtMs = this.#recountedAtMs.get(saleId) ?? Number.NEGATIVE_INFINITY
+    if (recovery.canRecount && monotonicMs() - recountedAtMs >= OVERRUN_AGAIN_MS) {
+      if (!(await this.#recount(saleId, snapshot))) return
+      this.#recountedAtMs.set(saleId, monotonicMs())
+      this.askAgain()
+    } else if (snapshot.state === 'open') {
+      const { version } = await acts.change(saleId, 'pause')
+      this.#paused.set(saleId, { saleId, version })
+      log.error({ saleId }, 'ALARM: the sale is paused, for it sells more than the ledger has room for: audit it')
+    }
+    this.#overran.delete(saleId)
   }
 
   async #askLedger(fleet: FleetSnapshot): Promise<void> {

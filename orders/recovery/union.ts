@@ -54,7 +54,7 @@ export async function uniteSale({ ledger, store }: UnionParts, task: UnionTask):
   if (present === null || present.era !== era) throw lostRace(saleId)
   const fares = union.faresOf(present)
   const opened = await store.openUnion(saleId, era, {
-    floorSeq,
+    floorSeq: Math.max(floorSeq, union.seqMax),
     state: present.state,
     fares,
     tickets: union.ordered,
@@ -76,6 +76,8 @@ class Union {
   readonly #conflicts: string[] = []
   readonly #setAside: string[] = []
   #fromJournals = 0
+  /** The highest in any record that the store is to have: the sale's own is above it. */
+  seqMax = 0
   /** Tickets of all orders that the store has then. */
   ordered = 0
 
@@ -187,7 +189,9 @@ class Union {
   }
 
   #assert(row: LedgerOrder, record: Order | null): void {
-    this.#toAssert.set(row.id, recordOf(row, record))
+    const asserted = recordOf(row, record)
+    this.#toAssert.set(row.id, asserted)
+    this.seqMax = Math.max(this.seqMax, asserted.createdSeq, asserted.paidSeq ?? 0, asserted.releasedSeq ?? 0)
     this.#count(row)
   }
 
@@ -204,9 +208,15 @@ function stateText({ state, reason }: Pick<Order, 'state' | 'reason'>): string {
   return reason ?? state
 }
 
-/** The record of a row. What the store did not see happen happened before everything else that it has. */
+/**
+ * The record of a row. What the store did not see happen happened before everything else that it has, and each step of
+ * an order after the one before.
+ */
 function recordOf(row: LedgerOrder, record: Order | null): Order {
   const { id, fareId, quantity, buyer, state, reason, createdAtMs, paidAtMs, releasedAtMs } = row
+  const createdSeq = record?.createdSeq ?? 1
+  const paidSeq = paidAtMs === null ? null : (record?.paidSeq ?? createdSeq + 1)
+  const releasedSeq = releasedAtMs === null ? null : (record?.releasedSeq ?? (paidSeq ?? createdSeq) + 1)
   return {
     id,
     fareId,
@@ -215,11 +225,11 @@ function recordOf(row: LedgerOrder, record: Order | null): Order {
     state,
     reason,
     createdAtMs,
-    createdSeq: record?.createdSeq ?? 1,
+    createdSeq,
     paidAtMs,
-    paidSeq: paidAtMs === null ? null : (record?.paidSeq ?? 1),
+    paidSeq,
     releasedAtMs,
-    releasedSeq: releasedAtMs === null ? null : (record?.releasedSeq ?? 1),
+    releasedSeq,
   }
 }
 

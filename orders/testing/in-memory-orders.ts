@@ -53,6 +53,7 @@ export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
   const recovery = new Recovery({ ...common, askNode, monotonicMs: nowMs, ...(union === undefined ? {} : { union }) })
   const rounds = new SaleRounds({ ...common, acts, recovery, monotonicMs: nowMs, everyMs })
   const reader = new OrderReader({ ledger, port, book: new SaleBook(port, rules), log: SILENT })
+  const onOverrun = (saleId: string): void => rounds.overran(saleId)
   const { fates } = new Pipeline({
     ledger,
     store: port.sales,
@@ -61,8 +62,16 @@ export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
     metrics: new Metrics(),
     log: createLogger({ level: 'silent', bindings: {} }),
     onRecovering: () => rounds.askAgain(),
+    onOverrun,
   })
-  const keeping = new Keeping({ ledger, faults: noFaults, monotonicMs: nowMs, metrics: new Metrics(), log: SILENT })
+  const keeping = new Keeping({
+    ledger,
+    faults: noFaults,
+    monotonicMs: nowMs,
+    metrics: new Metrics(),
+    log: SILENT,
+    onOverrun,
+  })
   return {
     ledger,
     actLedger,

@@ -47,6 +47,8 @@ export interface Process {
   readonly metrics: PipelineMetrics
   /** Why the store was said to be another than the ledger's, each time. */
   readonly recovering: string[]
+  /** Sales of which the store sold more than the ledger had room for, once for each time. */
+  readonly overran: readonly string[]
 }
 
 export interface World {
@@ -78,6 +80,7 @@ export async function createWorld(tickets: number, ledgerOptions: Partial<Memory
     ledger,
     start(ports = {}) {
       const recovering: string[] = []
+      const overran: string[] = []
       const common = {
         saleId: SALE,
         ledger: ports.ledger ?? ledger,
@@ -87,6 +90,7 @@ export async function createWorld(tickets: number, ledgerOptions: Partial<Memory
         metrics: new PipelineMetrics(new Metrics(), () => []),
         log,
         onRecovering: (_saleId: string, why: string): void => void recovering.push(why),
+        onOverrun: (saleId: string): void => void overran.push(saleId),
       }
       const settling = new Settling(common)
       const all = { ...common, settling }
@@ -100,6 +104,7 @@ export async function createWorld(tickets: number, ledgerOptions: Partial<Memory
         fates: new Fates(all),
         metrics: common.metrics,
         recovering,
+        overran,
       }
     },
     async buy(...buyers) {

@@ -1,0 +1,146 @@
+/** A store whose counters let more be sold than there is: it is counted anew, and if that does not help, it is paused. */
+import { beforeEach, describe, expect, it } from 'vitest'
+import { DEMO, TestNode, testWorld, type TestWorld } from '../../coordinator/operations/testing/test-world.ts'
+import { status } from '../../coordinator/operations/status.ts'
+import { audit } from '../../coordinator/operations/audit.ts'
+import type { InMemoryOrders } from '../testing/in-memory-orders.ts'
+
+const STOCK = DEMO.fares[0]?.stock ?? 0
+
+let world: TestWorld
+let orders: InMemoryOrders
+let node: TestNode
+
+beforeEach(async () => {
+  world = testWorld()
+  orders = world.process
+  await world.port.fleet.certify(0, 1)
+  await world.port.sales.create(DEMO, 2)
+  await world.port.fleet.addSale('demo')
+  await world.port.sales.change('demo', 'open', { era: 0, seq: 0 })
+  await orders.acts.adopt(['demo'])
+  node = new TestNode(world, 'n1')
+  await node.joinFleet()
+  await node.join()
+  for (let number = 0; number < STOCK - 1; number++) await node.sell(`o${number}`, `buyer-${number}`)
+  await go(400)
+  await take()
+})
+
+async function go(ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 200) {
+    world.advance(200)
+    const [, outcome] = await node.heartbeat()
+    if (outcome !== 'alive') await node.join().catch(() => {})
+    await orders.round()
+  }
+}
+
+async function sell(orderId: string, buyer: string): Promise<string> {
+  world.advance(1)
+  return node.sell(orderId, buyer)
+}
+
+/** As the pipeline does: orders into the ledger, and what became of them back. */
+async function take(): Promise<readonly string[]> {
+  const { era } = (await orders.ledger.sale('demo')) ?? { era: 0 }
+  const result = await orders.ledger.ensure('demo', era, [...world.record('demo').orders.values()])
+  const conflicts = result.outcome === 'ensured' ? result.conflicts : []
+  if (conflicts.length > 0) orders.rounds.overran('demo')
+  return conflicts
+}
+
+function forgetHolds(tickets: number): void {
+  const fare = world.record('demo').fares.get('second')
+  if (fare === undefined) throw new Error('no fare')
+  fare.held -= tickets
+  fare.remaining += tickets
+}
+
+async function demo() {
+  const snapshot = await world.port.sales.read('demo', world.rules)
+  if (snapshot === null) throw new Error('no sale')
+  return snapshot
+}
+
+async function known() {
+  return status(world, { declaredDurable: false })
+}
+
+const last = { fareId: 'second', stock: STOCK, remaining: 0, held: STOCK, paid: 0 }
+
+describe('a store that was made to believe that it has more', () => {
+  it('is counted anew with the first order that finds no room, and sells on what there is', async () => {
+    forgetHolds(2)
+    const era = world.record('demo').era
+    expect(await sell('last', 'ann')).toBe('held')
+    expect(await sell('extra', 'eve')).toBe('held')
+    expect(await take()).toEqual(['extra'])
+    await go(1000)
+    const sale = await demo()
+    expect(sale).toMatchObject({ certified: true, state: 'open', fares: [last] })
+    expect(sale.version.era).toBeGreaterThan(era)
+    expect(world.record('demo').orders.get('extra')).toMatchObject({ state: 'released', reason: 'conflict' })
+    expect(await sell('more', 'mallory')).toBe('all_held')
+    expect((await audit(world, 'demo')).problems).toEqual([])
+    expect((await known()).sales[0]).toMatchObject({ recovered: { how: 'recount' }, recovering: false })
+    expect((await known()).problems.filter((problem) => problem.includes('demo'))).toEqual([])
+
+    // What comes back afterwards is sold, once.
+    const fate = { state: 'released', reason: 'cancelled' } as const
+    await orders.ledger.decide([{ orderId: 'last', fate }], null)
+    await world.port.sales.settle('demo', [{ orderId: 'last', fate, atMs: 1 }], (await demo()).version)
+    expect(await sell('again', 'bob')).toBe('held')
+    expect(await sell('never', 'carol')).toBe('all_held')
+    expect(await take()).toEqual([])
+  })
+
+  it('is paused when it sells too much again soon after, and the status says what to do until it is opened', async () => {
+    forgetHolds(2)
+    await sell('last', 'ann')
+    await sell('extra', 'eve')
+    await take()
+    await go(1000)
+    forgetHolds(1)
+    expect(await sell('more', 'mallory')).toBe('held')
+    expect(await take()).toEqual(['more'])
+    await go(1000)
+    expect(world.record('demo').state).toBe('paused')
+    expect((await orders.ledger.sale('demo'))?.state).toBe('paused')
+    expect((await known()).problems.join()).toMatch(/sale demo was paused.*farebox audit demo.*farebox sale open demo/)
+    expect(await sell('another', 'bob')).toBe('paused')
+
+    await orders.acts.change('demo', 'open')
+    await go(400)
+    expect((await known()).problems.join()).not.toContain('was paused')
+  })
+
+  it('is counted anew again when that is long ago', async () => {
+    for (const again of [0, 1]) {
+      forgetHolds(again === 0 ? 2 : 1)
+      if (again === 0) await sell('last', 'ann')
+      await sell(`extra${again}`, `eve${again}`)
+      expect(await take()).toEqual([`extra${again}`])
+      await go(1000)
+      world.advance(11 * 60_000)
+      await go(400)
+    }
+    expect(orders.recovery.recovered().map(({ how }) => how)).toEqual(['recount', 'recount'])
+    expect(world.record('demo')).toMatchObject({ state: 'open' })
+  })
+
+  it('is not counted anew while it has to be recovered: that comes first', async () => {
+    forgetHolds(2)
+    await sell('last', 'ann')
+    await sell('extra', 'eve')
+    world.restartStore()
+    await take()
+    await go(3000)
+    expect(orders.recovery.recovered()).toEqual([])
+    await orders.rounds.recover('demo')
+    await go(800)
+    expect((await demo()).fares).toEqual([expect.objectContaining(last)])
+    expect(orders.recovery.recovered()[0]).toMatchObject({ how: 'operator' })
+    expect((await audit(world, 'demo')).problems).toEqual([])
+  })
+})
