@@ -206,6 +206,34 @@ describe('a hold that came back with an old history', () => {
   })
 })
 
+describe('an order made by a server that was primary again', () => {
+  const made = { ...creation('o9', 'b3', 900) }
+  const refused = purchase('b3', [attempt(200, 409, 'not_enough')])
+  const back = { ...LOSS, kind: 'return_to_old' as const, atMs: 800 }
+  const rules = (change: Partial<Evidence>): string[] =>
+    violationsOf(
+      ordinary({
+        history: [...HISTORY.filter(({ buyer }) => buyer !== 'b3'), refused],
+        orders: new Map([...ORDERS, ['o9', order('o9', 'b3')]]),
+        creations: [...CREATIONS, made],
+        losses: [back],
+        wasAlarmed: true,
+        ...change,
+      }),
+    ).map(({ rule }) => rule)
+
+  it('is no ghost when its buyer heard "no" of the history that was thrown away', () => {
+    expect(rules({})).not.toContain('ghost_hold')
+  })
+
+  it('is one without the return, before it, when the "no" came after it, and after the deadline', () => {
+    expect(rules({ losses: [] })).toContain('ghost_hold')
+    expect(rules({ losses: [{ ...back, atMs: 950 }] })).toContain('ghost_hold')
+    expect(rules({ losses: [{ ...back, atMs: 150 }] })).toContain('ghost_hold')
+    expect(rules({ creations: [...CREATIONS, creation('o9', 'b3', 1400)] })).toContain('ghost_hold')
+  })
+})
+
 describe('a loss that was undone before anybody sold', () => {
   it('need not be told', () => {
     expect(violationsOf(ordinary({ losses: [{ ...LOSS, isUndone: true }] }))).toEqual([])

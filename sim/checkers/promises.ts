@@ -279,9 +279,18 @@ function mayActAt(attempt: Attempt, atMs: number, evidence: Evidence): boolean {
   if (atMs < attempt.invokedMs) return false
   // Says that it was surely not carried out.
   if (attempt.code === 'busy' || attempt.code === 'recovering') return false
-  if (!isUnknown(attempt)) return atMs <= attempt.completedMs
+  if (!isUnknown(attempt)) return atMs <= attempt.completedMs || isAnsweredElsewhere(attempt, atMs, evidence)
   const { buyDeadlineMs, hasSteppedClocks, pauseMsMax } = evidence
   return hasSteppedClocks || atMs <= attempt.invokedMs + buyDeadlineMs * 1.05 + SLACK_MS + pauseMsMax
+}
+
+/**
+ * A command under way to a server that was replaced is carried out when that server is primary again, as it was then,
+ * and the buyer's deadline has not passed; what the buyer heard meanwhile is of a history that was thrown away.
+ */
+function isAnsweredElsewhere({ invokedMs, completedMs }: Attempt, atMs: number, evidence: Evidence): boolean {
+  if (atMs > invokedMs + evidence.buyDeadlineMs * 1.05 + SLACK_MS) return false
+  return evidence.losses.some((loss) => loss.kind === 'return_to_old' && completedMs <= loss.atMs && loss.atMs <= atMs)
 }
 
 /** Every order that was made and never refused away has somebody who was told of it or never got an answer. */
@@ -295,6 +304,8 @@ export function heldOrdersAreKnown(evidence: Evidence): Violation[] {
     if (order.state === 'released' || byOrder.has(order.id)) continue
     const own = (byBuyer.get(order.buyer) ?? []).filter(({ fareId }) => fareId === order.fareId)
     if (own.some(({ attempts }) => attempts.some(isUnknown)) || hasComeBack(evidence, order.id, own)) continue
+    const madeMs = evidence.creations.findLast(({ orderId }) => orderId === order.id)?.atMs ?? 0
+    if (own.some(({ attempts }) => attempts.some((attempt) => isAnsweredElsewhere(attempt, madeMs, evidence)))) continue
     return [{ rule: 'ghost_hold', witness: `${order.buyer} has ${order.id} and was refused every time` }]
   }
   return []
