@@ -1,23 +1,26 @@
 /** `npm run bench -- [CHOICE] [options]`. */
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { runKeepUp } from './ledger/keep-up.ts'
 import { runLedger } from './ledger/main.ts'
 import { LEDGERS, type LedgerKind } from './ledger/orders-process.ts'
 import { runStopped } from './ledger/stopped.ts'
 import { runOpening } from './opening/main.ts'
 import { askMicro, microLines, QUESTIONS } from './micro/main.ts'
+import { type BenchOptions, readOptions, UsageError } from './options.ts'
 import { runRatios, STEPS as RATIO_STEPS } from './ratios/main.ts'
 import { exitCodeOf } from './report/judge.ts'
 import { loadDocument, writeReport } from './report/files.ts'
 import { runRush } from './rush/main.ts'
 import { runSet } from './set/main.ts'
-import { SETS, STEPS, stepsOf } from './set/sets.ts'
+import { FULL, QUICK, SETS, STEPS, stepsOf } from './set/sets.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const HELP = `npm run bench -- [set [${Object.keys(SETS).join('|')}]] [--only STEP,STEP] [--scale 1] [--rounds 3] [--seconds 5]
-                [--connections 256] [--k6 PATH] [--out DIR] [--strict]
-  A set of runs, one report (report.html, document.json) and one verdict. Without a choice: set standard.
+const HELP = `npm run bench -- [set [${Object.keys(SETS).join('|')}]] [--quick] [--only STEP,STEP] [--scale ${FULL.scale}] [--rounds ${FULL.rounds}]
+                [--seconds ${FULL.seconds}] [--connections ${FULL.connections}] [--k6 PATH] [--out DIR] [--strict]
+  A set of runs, one report (report.html, document.json) and one verdict. Without a choice: set full, about ${minutesOf(false)} minutes
+  on two cores. How long it will take is told before it begins.
+  --quick runs every step as small as it can be, about ${minutesOf(true)} minutes: it shows that all of it works, and its report says
+  that its figures are none.
   --scale multiplies buyers and tickets of the scenarios; --rounds and --seconds are those of what is compared.
   Leave the machine alone meanwhile. A bar that is not reached is an error only with --strict; a promise that does not
   hold, and anything that is missing, always is.
@@ -56,32 +59,13 @@ npm run bench -- help
   This text.
 `
 
-const OPTIONS = {
-  pairs: { type: 'string', default: '7' },
-  rounds: { type: 'string', default: '3' },
-  seconds: { type: 'string' },
-  scale: { type: 'string', default: '1' },
-  connections: { type: 'string', default: '256' },
-  only: { type: 'string', default: '' },
-  strict: { type: 'boolean', default: false },
-  buyers: { type: 'string', default: '30000' },
-  stock: { type: 'string', default: '10000' },
-  nodes: { type: 'string', default: '4' },
-  orders: { type: 'string', default: '100000' },
-  ledger: { type: 'string', default: 'pglite' },
-  rate: { type: 'string', default: '3000' },
-  k6: { type: 'string' },
-  out: { type: 'string' },
-  help: { type: 'boolean', short: 'h', default: false },
-} as const
-
-type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values']
-
-class UsageError extends Error {
-  override readonly name = 'UsageError'
+/** Of the whole set. */
+function minutesOf(isQuick: boolean): number {
+  const length = { ...(isQuick ? QUICK : FULL), isQuick }
+  return Math.round(STEPS.reduce((sum, step) => sum + step.takes(length), 0) / 60)
 }
 
-const CHOICES: Readonly<Record<string, (rest: readonly string[], values: Values) => Promise<number>>> = {
+const CHOICES: Readonly<Record<string, (rest: readonly string[], options: BenchOptions) => Promise<number>>> = {
   set: chooseSet,
   report: chooseReport,
   ratios: chooseRatios,
@@ -94,42 +78,40 @@ const CHOICES: Readonly<Record<string, (rest: readonly string[], values: Values)
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
-  const [choice = 'set', ...rest] = positionals
-  if (values.help || choice === 'help') {
+  const options = readOptions(args)
+  const [choice = 'set', ...rest] = options.words
+  if (options.help || choice === 'help') {
     process.stdout.write(HELP)
     return 0
   }
   const chosen = CHOICES[choice]
   if (chosen === undefined) throw new UsageError(`${choice}: there are ${Object.keys(CHOICES).join(', ')}`)
-  return chosen(rest, values)
+  return chosen(rest, options)
 }
 
-async function chooseSet([set = 'standard', ...rest]: readonly string[], values: Values): Promise<number> {
+async function chooseSet([set = 'full', ...rest]: readonly string[], options: BenchOptions): Promise<number> {
   none(rest)
-  const only = namesOf(
-    values.only,
-    STEPS.map(({ name }) => name),
-  )
+  const only = options.only(STEPS.map(({ name }) => name))
   const names = only.length > 0 ? only : SETS[set]
   if (names === undefined) throw new UsageError(`set ${set}: there are ${Object.keys(SETS).join(', ')}`)
-  const scale = Number(values.scale)
-  if (!(scale > 0 && scale <= 100)) throw new UsageError(`--scale ${values.scale}: above 0, at most 100`)
+  const { quick, strict } = options
+  const usual = quick ? QUICK : FULL
   return runSet({
     root: ROOT,
-    k6: k6Of(values),
-    resultsDir: values.out ?? `${ROOT}/bench/results`,
+    k6: k6Of(options),
+    resultsDir: resultsDirOf(options),
     set: only.length > 0 ? 'chosen' : set,
     steps: stepsOf(names),
-    scale,
-    rounds: whole('rounds', values.rounds),
-    seconds: whole('seconds', values.seconds ?? '5'),
-    connections: whole('connections', values.connections),
-    strict: values.strict,
+    isQuick: quick,
+    scale: options.scale(usual.scale),
+    rounds: options.number('rounds', usual.rounds),
+    seconds: options.number('seconds', usual.seconds),
+    connections: options.number('connections', usual.connections),
+    strict,
   })
 }
 
-async function chooseReport([path, ...rest]: readonly string[], { strict }: Values): Promise<number> {
+async function chooseReport([path, ...rest]: readonly string[], { strict }: BenchOptions): Promise<number> {
   none(rest)
   if (path === undefined) throw new UsageError('report: say the directory of a set')
   const { document, resultsDir } = loadDocument(path)
@@ -139,97 +121,86 @@ async function chooseReport([path, ...rest]: readonly string[], { strict }: Valu
   return exitCodeOf(judgement, strict)
 }
 
-async function chooseRatios(rest: readonly string[], values: Values): Promise<number> {
+async function chooseRatios(rest: readonly string[], options: BenchOptions): Promise<number> {
   none(rest)
   return runRatios({
-    pairs: whole('pairs', values.pairs),
-    seconds: whole('seconds', values.seconds ?? '10'),
-    connections: whole('connections', values.connections),
-    only: namesOf(values.only, RATIO_STEPS),
-    strict: values.strict,
-    resultsDir: values.out ?? `${ROOT}/bench/results`,
+    pairs: options.number('pairs'),
+    seconds: options.number('seconds', 10),
+    connections: options.number('connections', 256),
+    only: options.only(RATIO_STEPS),
+    strict: options.strict,
+    resultsDir: resultsDirOf(options),
   })
 }
 
-async function chooseRush(rest: readonly string[], values: Values): Promise<number> {
+async function chooseRush(rest: readonly string[], options: BenchOptions): Promise<number> {
   none(rest)
   return runRush({
     root: ROOT,
-    k6: k6Of(values),
-    buyers: whole('buyers', values.buyers),
-    stock: whole('stock', values.stock),
-    nodes: whole('nodes', values.nodes),
-    seconds: whole('seconds', values.seconds ?? '20'),
-    resultsDir: values.out ?? `${ROOT}/bench/results`,
+    k6: k6Of(options),
+    buyers: options.number('buyers'),
+    stock: options.number('stock'),
+    nodes: options.number('nodes'),
+    seconds: options.number('seconds', 20),
+    resultsDir: resultsDirOf(options),
   })
 }
 
-async function chooseOpening(rest: readonly string[], values: Values): Promise<number> {
+async function chooseOpening(rest: readonly string[], options: BenchOptions): Promise<number> {
   none(rest)
-  const [nodes, rounds] = [whole('nodes', values.nodes), whole('rounds', values.rounds)]
-  return runOpening({ root: ROOT, nodes, rounds, strict: values.strict })
+  const { strict } = options
+  return runOpening({ root: ROOT, nodes: options.number('nodes'), rounds: options.number('rounds', 3), strict })
 }
 
-async function chooseMicro(rest: readonly string[], values: Values): Promise<number> {
+async function chooseMicro(rest: readonly string[], options: BenchOptions): Promise<number> {
   none(rest)
-  const names = QUESTIONS.map(({ name }) => name)
-  const only = namesOf(values.only, names)
+  const only = options.only(QUESTIONS.map(({ name }) => name))
   const questions = QUESTIONS.filter(({ name }) => only.length === 0 || only.includes(name))
-  const answers = await askMicro(questions, whole('seconds', values.seconds ?? '1') * 1000)
+  const answers = await askMicro(questions, options.number('seconds', 1) * 1000)
   process.stdout.write(`${microLines(answers).join('\n')}\n`)
   return answers.some(({ fault }) => fault !== null) ? 1 : 0
 }
 
-async function chooseLedger(rest: readonly string[], values: Values): Promise<number> {
+async function chooseLedger(rest: readonly string[], options: BenchOptions): Promise<number> {
   none(rest)
-  const [orders, rounds] = [whole('orders', values.orders), whole('rounds', values.rounds)]
-  return runLedger({ orders, rounds, strict: values.strict })
+  const { strict } = options
+  return runLedger({ orders: options.number('orders'), rounds: options.number('rounds', 3), strict })
 }
 
-async function chooseStopped(rest: readonly string[], values: Values): Promise<number> {
+async function chooseStopped(rest: readonly string[], options: BenchOptions): Promise<number> {
   none(rest)
-  const [pairs, seconds] = [whole('pairs', values.pairs), whole('seconds', values.seconds ?? '10')]
-  return runStopped({ ...pacedOf(values), pairs, seconds })
+  const [pairs, seconds] = [options.number('pairs'), options.number('seconds', 10)]
+  return runStopped({ ...pacedOf(options), pairs, seconds })
 }
 
-async function chooseKeepUp(rest: readonly string[], values: Values): Promise<number> {
+async function chooseKeepUp(rest: readonly string[], options: BenchOptions): Promise<number> {
   none(rest)
-  return runKeepUp({ ...pacedOf(values), seconds: whole('seconds', values.seconds ?? '60') })
+  return runKeepUp({ ...pacedOf(options), seconds: options.number('seconds', 60) })
 }
 
-function pacedOf({ ledger, rate, strict }: Values): { kind: LedgerKind; rate: number; strict: boolean } {
+function pacedOf(options: BenchOptions): { kind: LedgerKind; rate: number; strict: boolean } {
+  const { ledger, strict } = options
   const kind = LEDGERS.find((one) => one === ledger)
   if (kind === undefined) throw new UsageError(`--ledger ${ledger}: there are ${LEDGERS.join(', ')}`)
-  return { kind, rate: whole('rate', rate), strict }
+  return { kind, rate: options.number('rate'), strict }
 }
 
 function none(rest: readonly string[]): void {
   if (rest.length > 0) throw new UsageError(`${rest.join(' ')}: one choice at a time`)
 }
 
-function whole(name: string, text: string): number {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : 0
-  if (value < 1) throw new UsageError(`--${name} ${text}: a whole number of at least 1 is expected`)
-  return value
-}
-
-function namesOf(text: string, known: readonly string[]): string[] {
-  const names = text.split(',').filter(Boolean)
-  const unknown = names.filter((name) => !known.includes(name))
-  if (unknown.length > 0) throw new UsageError(`--only ${unknown.join(',')}: there are ${known.join(', ')}`)
-  return names
-}
-
-function k6Of({ k6 }: Values): string {
+function k6Of({ k6 }: BenchOptions): string {
   return k6 ?? process.env['K6_BIN'] ?? 'k6'
+}
+
+function resultsDirOf({ out }: BenchOptions): string {
+  return out ?? `${ROOT}/bench/results`
 }
 
 try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {
-  const isUsage =
-    error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS') === true
-  if (!isUsage) throw error
-  process.stderr.write(`bench: ${(error as Error).message}\n\n${HELP}`)
+  if (!(error instanceof UsageError)) throw error
+  process.stderr.write(`bench: ${error.message}\n\n${HELP}`)
   process.exitCode = 2
 }

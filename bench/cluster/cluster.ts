@@ -68,8 +68,8 @@ export class Cluster {
     writeFileSync(saleFile, saleText(spec.sale))
     writeFileSync(configFile, spec.config ?? '{}\n')
     const args = ['up', '--detach', '--json', '--port', '0', '--nodes', String(spec.nodes)]
-    const up = await runFarebox(spec, [...args, '--sale', saleFile, '--config', configFile])
-    if (up.code !== 0) throw new Error(`the cluster did not start: ${up.stdout}${up.stderr}`)
+    const up = await bringUp(spec, [...args, '--sale', saleFile, '--config', configFile])
+    if (up.code !== 0) throw new Error(`the cluster did not start: ${whyOf(up)}`)
     try {
       const view = JSON.parse(up.stdout) as ClusterView
       const stock = await connectRedisStock({ url: view.redis.url, commandTimeoutMs: 5000 })
@@ -141,6 +141,27 @@ export class Cluster {
     this.redis.disconnect()
     await this.stock.close()
     takeDown(this.#spec)
+  }
+}
+
+/** The first line of what it told. */
+function whyOf({ code, stdout, stderr }: Ended): string {
+  const told = /"message":"((?:[^"\\]|\\.)*)"/.exec(stdout)?.[1]?.replaceAll('\\n', ' ')
+  return (told ?? (stderr.trim() || `exit ${code}`)).slice(0, 300)
+}
+
+const UP_TRIES = 3
+
+/**
+ * A port that was free when it was chosen may be taken when nginx or a node binds it, by a connection that the kernel
+ * gave this port to: then once more, with others. Nobody has bought anything yet.
+ */
+async function bringUp(spec: ClusterSpec, args: readonly string[]): Promise<Ended> {
+  for (let tries = 1; ; tries += 1) {
+    const up = await runFarebox(spec, args)
+    const isTaken = up.code !== 0 && /Address already in use|EADDRINUSE/.test(up.stdout + up.stderr)
+    if (!isTaken || tries === UP_TRIES) return up
+    takeDown(spec)
   }
 }
 

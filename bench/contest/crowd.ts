@@ -19,6 +19,7 @@ export interface CrowdOptions {
   /** Those that are still there; asked anew for every request. */
   readonly urls: () => readonly string[]
   readonly concurrency: number
+  /** Without a final answer to anybody: whoever is merely slow is waited for. */
   readonly giveUpAfterMs: number
   /** Told after every buyer who has an order. */
   readonly onTold?: (told: number) => void
@@ -30,13 +31,15 @@ const REPEAT_AFTER_MS = 50
 export async function sendCrowd(options: CrowdOptions): Promise<CrowdResult> {
   const agent = new Agent({ keepAlive: true, maxSockets: options.concurrency })
   const result = { told: 0, refused: 0, unanswered: 0, failed: 0 }
-  const untilMs = performance.now() + options.giveUpAfterMs
+  let lastAnsweredMs = performance.now()
+  const isHopeless = (): boolean => performance.now() - lastAnsweredMs > options.giveUpAfterMs
   let next = 0
   const serve = async (): Promise<void> => {
     for (let at = next++; at < options.people.length; at = next++) {
       const person = options.people[at]
       if (person === undefined) return
-      const status = await insist(options, person, at, untilMs, agent, () => (result.failed += 1))
+      const status = await insist(options, person, at, isHopeless, agent, () => (result.failed += 1))
+      if (status !== null) lastAnsweredMs = performance.now()
       if (status === null) result.unanswered += 1
       else if (status === 409) result.refused += 1
       else {
@@ -55,11 +58,11 @@ async function insist(
   { urls }: CrowdOptions,
   person: CrowdOptions['people'][number],
   at: number,
-  untilMs: number,
+  isHopeless: () => boolean,
   agent: Agent,
   onFailed: () => void,
 ): Promise<number | null> {
-  for (let attempt = 0; attempt === 0 || performance.now() < untilMs; attempt += 1) {
+  for (let attempt = 0; attempt === 0 || !isHopeless(); attempt += 1) {
     const now = urls()
     const status = await buy(now[(at + attempt) % now.length] ?? '', person, agent)
     if ([200, 201, 409].includes(status)) return status

@@ -1,7 +1,7 @@
 /** One point of a curve: purchases, then refusals after zero, and what CPU they took. */
 import type { RedisStock } from '../../stock/redis/redis-stock.ts'
 import { Confirmer } from '../ratios/confirmer.ts'
-import { KNOWN_TOKENS, wrkFaults } from '../ratios/contenders.ts'
+import { KNOWN_TOKENS, showTokens, wrkFaults } from '../ratios/contenders.ts'
 import { type RequestFile, SALE } from '../ratios/requests.ts'
 import { fareAt, RULES, Site } from '../ratios/site.ts'
 import { runWrk, type WrkSummary } from '../ratios/wrk.ts'
@@ -84,7 +84,9 @@ async function measurePurchases(site: Site, load: PointLoad) {
 
 async function measureRefusals(site: Site, load: PointLoad) {
   const known = { first: load.file.count - KNOWN_TOKENS, count: KNOWN_TOKENS }
-  await run(site, load, { ...known, seconds: WARM_UP_SECONDS })
+  const { connections, urls } = connectionsOf(site, load)
+  const all = { url: site.url, urls, connections, file: load.file, ...known, seconds: WARM_UP_SECONDS }
+  await showTokens(all, async () => refusedOf(await site.outcomes()))
   const before = refusedOf(await site.outcomes())
   const spent = await cpuOf(site, () => run(site, load, { ...known, seconds: load.seconds }))
   const refused = refusedOf(await site.outcomes()) - before
@@ -97,9 +99,12 @@ function run(
   load: PointLoad,
   part: { seconds: number; first: number; count: number },
 ): Promise<WrkSummary> {
-  const { urls, url } = site
-  const connections = Math.max(urls.length, load.connections - (load.connections % urls.length))
-  return runWrk({ url, urls, connections, file: load.file, ...part })
+  return runWrk({ url: site.url, ...connectionsOf(site, load), file: load.file, ...part })
+}
+
+/** As many for each node. */
+function connectionsOf({ urls }: Site, load: PointLoad): { urls: readonly string[]; connections: number } {
+  return { urls, connections: Math.max(urls.length, load.connections - (load.connections % urls.length)) }
 }
 
 function refusedOf(outcomes: Readonly<Record<string, number>>): number {

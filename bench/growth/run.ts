@@ -12,16 +12,18 @@ import { measurePoint } from './point.ts'
 export interface GrowthOptions {
   readonly seconds: number
   readonly connections: number
+  readonly isQuick: boolean
   readonly say: (line: string) => void
 }
 
 const REQUESTS_PER_SECOND_MAX = 110_000
 const WARM_UP_AND_KNOWN = 160_000
 
-export async function runGrowth(axis: Axis, { seconds, connections, say }: GrowthOptions): Promise<GrowthRun> {
+export async function runGrowth(axis: Axis, { seconds, connections, isQuick, say }: GrowthOptions): Promise<GrowthRun> {
+  const wanted = isQuick ? axis.quickAt : axis.at
   const startedAtMs = Date.now()
   const points: GrowthPoint[] = []
-  for (const x of axis.at) {
+  for (const x of wanted) {
     const directory = mkdtempSync(join(tmpdir(), 'farebox-growth-'))
     try {
       const secret = randomBytes(32).toString('hex')
@@ -51,7 +53,7 @@ export async function runGrowth(axis: Axis, { seconds, connections, say }: Growt
     settings: { seconds, connections },
     error: null,
     axis: axis.axis,
-    wanted: axis.at,
+    wanted,
     points,
     bound,
   }

@@ -97,13 +97,13 @@ export async function runRatios(options: RatioOptions): Promise<number> {
 
 async function measure(options: RatioOptions, directory: string): Promise<number> {
   const setting = describe(options)
-  say(JSON.stringify(setting))
+  toStdout(JSON.stringify(setting))
   const { verdicts, samples } = await measureRatios(options, directory)
-  say(['', ...verdictLines(verdicts)].join('\n'))
+  toStdout(['', ...verdictLines(verdicts)].join('\n'))
   mkdirSync(options.resultsDir, { recursive: true })
   const path = join(options.resultsDir, `ratios-${setting.at.replaceAll(/[:.]/g, '-')}.json`)
   writeFileSync(path, `${JSON.stringify({ ...setting, verdicts, samples }, null, 2)}\n`)
-  say(`\nwritten to ${path}`)
+  toStdout(`\nwritten to ${path}`)
   return exitCode(verdicts, options.strict)
 }
 
@@ -112,13 +112,14 @@ export type RatioLength = Pick<RatioOptions, 'pairs' | 'seconds' | 'connections'
 export async function measureRatios(
   options: RatioLength,
   directory: string,
+  say: Say = toStdout,
 ): Promise<{ readonly verdicts: readonly Verdict[]; readonly samples: readonly Measured[] }> {
   const wants = (step: string): boolean => options.only.length === 0 || options.only.includes(step)
-  const plan = await makePlan(options, directory)
+  const plan = await makePlan(options, directory, say)
   const samples: Measured[] = []
   const verdicts: Verdict[] = [await sameAnswers(plan)]
   for (const [step, duel] of Object.entries(DUELS)) {
-    if (wants(step)) verdicts.push(...(await runDuel(plan, step, duel, samples)))
+    if (wants(step)) verdicts.push(...(await runDuel(plan, step, duel, samples, say)))
   }
   if (wants('alone'))
     for (const fsync of ['always', 'off'] as const) verdicts.push(...(await measureAlone(plan, fsync, say)))
@@ -126,7 +127,7 @@ export async function measureRatios(
   return { verdicts, samples }
 }
 
-async function makePlan(options: RatioLength, directory: string): Promise<Plan> {
+async function makePlan(options: RatioLength, directory: string, say: Say): Promise<Plan> {
   const { pairs, seconds, connections, only } = options
   const secret = randomBytes(32).toString('hex')
   const isDuel = only.length === 0 || only.some((step) => step in DUELS)
@@ -139,13 +140,13 @@ async function makePlan(options: RatioLength, directory: string): Promise<Plan> 
 }
 
 /** The order alternates, so that neither always goes first. */
-async function runDuel(plan: Plan, step: string, duel: Duel, samples: Measured[]): Promise<Verdict[]> {
+async function runDuel(plan: Plan, step: string, duel: Duel, samples: Measured[], say: Say): Promise<Verdict[]> {
   const pairs: Pair[] = []
   const calls: number[] = []
   for (let n = 0; n < plan.pairs; n += 1) {
     const first = n % 2 === 0 ? duel.ours : duel.theirs
     const second = n % 2 === 0 ? duel.theirs : duel.ours
-    const taken = [await take(plan, first), await take(plan, second)] as const
+    const taken = [await take(plan, first, say), await take(plan, second, say)] as const
     samples.push(...taken.filter((sample) => sample !== null))
     const [ours, theirs] = n % 2 === 0 ? taken : [taken[1], taken[0]]
     pairs.push({ ours, theirs })
@@ -163,7 +164,7 @@ function judgeCalls(who: string, calls: readonly number[]): Verdict {
 }
 
 /** Null when it could not be taken; why is said, and the bar fails. */
-async function take(plan: Plan, contender: Contender): Promise<Measured | null> {
+async function take(plan: Plan, contender: Contender, say: Say): Promise<Measured | null> {
   try {
     const sample = await contender.run(plan)
     for (const fault of sample.faults) say(`  ${contender.name}: ${fault}`)
@@ -217,6 +218,6 @@ function describe({ pairs, seconds, connections, only }: RatioOptions) {
   }
 }
 
-function say(line: string): void {
-  process.stdout.write(`${line}\n`)
-}
+type Say = (line: string) => void
+
+const toStdout: Say = (line) => void process.stdout.write(`${line}\n`)

@@ -17,8 +17,12 @@ export interface BenchDocument {
   readonly machine: Readonly<Record<string, string | number>>
   readonly programs: Readonly<Record<string, string>>
   readonly settings: Readonly<Record<string, string | number>>
+  /** As small as it can be, to see that all works: its figures mean nothing, and the report says so. */
+  readonly isQuick?: boolean
   /** Steps that were chosen: one that left no run is missing. */
   readonly chosen: readonly string[]
+  /** Why a step left no run, by its name, as far as it is known. */
+  readonly broken?: Readonly<Record<string, string>>
   readonly runs: readonly Run[]
 }
 

@@ -130,6 +130,8 @@ describe('growth', () => {
     expect(judgeRun(growthOf(point(1, 9), point(10, 9.9)), NO_EVIDENCE).verdict).toBe('PASS')
     expect(judgeRun(growthOf(point(1, 9), point(10, 11)), NO_EVIDENCE).verdict).toBe('NOT REACHED')
     expect(judgeRun(growthOf(point(1, 9)), NO_EVIDENCE).verdict).toBe('FAIL')
+    const bent = { ...growthOf(point(1, 9), point(5, 19), point(10, 9)), wanted: [1, 5, 10] }
+    expect(judgeRun(bent, NO_EVIDENCE).reasons).toEqual(['a purchase costs 2.00 times as much at 5 fares as at 1'])
     expect(judgeRun(growthOf(point(1, 9), point(10, null)), NO_EVIDENCE).verdict).toBe('FAIL')
   })
 })

@@ -44,7 +44,7 @@ export function judgeDocument(document: BenchDocument, evidenceOf: (run: Run) =>
   const reasons = [
     ...(document.runs.length === 0 ? ['no run at all'] : []),
     ...(runs.size < document.runs.length ? ['two runs have the same id'] : []),
-    ...missing.map((step) => `${step}: chosen, but there is no run of it`),
+    ...missing.map((step) => `${step}: chosen, but there is no run of it${whyMissing(document, step)}`),
     ...[...runs].flatMap(([id, { verdict, reasons: why }]) =>
       verdict === 'PASS' ? [] : [`${id}: ${verdict}: ${why[0] ?? 'no reason given'}${why.length > 1 ? ' …' : ''}`],
     ),
@@ -53,6 +53,11 @@ export function judgeDocument(document: BenchDocument, evidenceOf: (run: Run) =>
   const isWhole = document.runs.length > 0 && runs.size === document.runs.length && missing.length === 0
   if (!isWhole || verdicts.includes('FAIL')) return { verdict: 'FAIL', reasons, runs }
   return { verdict: verdicts.includes('NOT REACHED') ? 'NOT REACHED' : 'PASS', reasons, runs }
+}
+
+function whyMissing({ broken }: BenchDocument, step: string): string {
+  const why = broken?.[step]
+  return why === undefined ? '' : `: ${why}`
 }
 
 export function judgeRun(run: Run, evidence: Evidence): Judgement {
@@ -90,6 +95,7 @@ function findingsOf(run: Run, evidence: Evidence): Findings {
 
 function judgeScenario(run: ScenarioRun, { attempts, orders }: Evidence): Findings {
   const faults = [
+    ...droppedFaults(run.k6),
     ...(attempts === null || attempts.length === 0 ? ["the buyers' records are missing"] : []),
     ...(attempts === null ? [] : buyerFaults(attempts, run.expectation)),
     ...(attempts === null ? [] : storeFaults(attempts, orders, run.expectation)),
@@ -114,13 +120,20 @@ function auditFaults(audit: AuditReport | null, attempts: readonly Attempt[], ti
   return faults
 }
 
+/** First of all reasons, since others follow from it: buyers who never came left no record either. */
+function droppedFaults(k6: K6Report | null): string[] {
+  const dropped = k6?.droppedIterations ?? 0
+  if (dropped === 0) return []
+  return [
+    `INVALID: k6 dropped ${dropped} arrivals: too many buyers waited at once, or it had too little of the machine to send them. Says nothing of the promises; what follows may come from it`,
+  ]
+}
+
 function k6Faults(k6: K6Report | null): string[] {
   if (k6 === null) return ['k6 left no summary']
   const faults = k6.crossedInvariants.map((name) => `threshold crossed: ${name}`)
   if (k6.droppedIterations === null) faults.push('k6 did not say how many arrivals it dropped')
-  else if (k6.droppedIterations > 0)
-    faults.push(`INVALID: k6 could not keep up and dropped ${k6.droppedIterations} arrivals`)
-  const isExplained = faults.length > 0 || k6.crossedLatencies.length > 0
+  const isExplained = faults.length > 0 || k6.crossedLatencies.length > 0 || k6.droppedIterations !== 0
   if (k6.exitCode !== 0 && !isExplained) faults.push(`k6 ended with ${k6.exitCode}`)
   return faults
 }
@@ -194,17 +207,27 @@ function growthFaults({ wanted, points }: GrowthRun): string[] {
 }
 
 function growthMissed({ points, axis }: GrowthRun): string[] {
-  const [first, last] = [points[0], points.at(-1)]
-  if (first === undefined || last === undefined) return []
-  const costs = {
-    purchase: purchaseUs(last) / purchaseUs(first),
-    refusal: refusalUs(last) / refusalUs(first),
-  }
-  return Object.entries(costs).flatMap(([what, times]) =>
-    times > 1 + FLAT_WITHIN
-      ? [`a ${what} costs ${times.toFixed(2)} times as much at ${last.x} ${axis} as at ${first.x}`]
-      : [],
-  )
+  const first = points[0]
+  if (first === undefined) return []
+  return Object.entries({ purchase: purchaseUs, refusal: refusalUs }).flatMap(([what, costUs]) => {
+    const { x, times } = dearest(points, costUs)
+    if (times <= 1 + FLAT_WITHIN) return []
+    return [`a ${what} costs ${times.toFixed(2)} times as much at ${x} ${axis} as at ${first.x}`]
+  })
+}
+
+/** The point at which it costs most, and how many times what it costs at the first: a curve may also bend back. */
+export function dearest(
+  points: readonly GrowthPoint[],
+  costUs: (point: GrowthPoint) => number,
+): { readonly x: number; readonly times: number } {
+  const [first, ...later] = points
+  if (first === undefined) return { x: Number.NaN, times: Number.NaN }
+  const costs = later.map((point) => ({ x: point.x, times: costUs(point) / costUs(first) }))
+  return costs.reduce((most, cost) => (cost.times > most.times || Number.isNaN(cost.times) ? cost : most), {
+    x: first.x,
+    times: 1,
+  })
 }
 
 export function purchaseUs({ purchaseNodeUs, purchaseRedisUs }: GrowthPoint): number {

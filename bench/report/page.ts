@@ -60,13 +60,13 @@ export function pageOf(
   return [
     '<!doctype html><html lang="en"><head><meta charset="utf-8">',
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
-    `<title>Farebox benchmark, ${escape(document.at.slice(0, 10))}: ${judgement.verdict}</title>`,
+    `<title>Farebox benchmark${document.isQuick === true ? ' (quick trial)' : ''}, ${escape(document.at.slice(0, 10))}: ${judgement.verdict}</title>`,
     `<style>${asset('node_modules', 'uplot', 'dist', 'uPlot.min.css')}${asset('bench', 'report', 'page', 'page.css')}</style>`,
     '</head><body>',
     headHtml(document, judgement),
     `<nav>${links.join('')}<a href="#method">How it was measured</a></nav>`,
     summaryHtml(document, judgement),
-    deathsHtml(document.runs),
+    deathsHtml(document.runs, (run) => judgementOf(judgement, run).verdict),
     ...sections,
     methodHtml(document),
     `<script>${asset('node_modules', 'uplot', 'dist', 'uPlot.iife.min.js')}</script>`,
@@ -81,12 +81,19 @@ const SAID = {
   FAIL: 'A promise was broken, or something that should have been seen is missing. Until it is explained, trust none of the figures below.',
 } as const
 
-function headHtml({ at, commit, machine, runs }: BenchDocument, { verdict, reasons }: DocumentJudgement): string {
+const QUICK_SAID =
+  '<b>A quick trial.</b> Everything was run as small and as short as it can be, to see that all of it works. Whether promises held can be read from it; <b>no figure on this page means anything</b>, and no bar does either.'
+
+function headHtml(
+  { at, commit, machine, runs, isQuick }: BenchDocument,
+  { verdict, reasons }: DocumentJudgement,
+): string {
   const className = verdict.toLowerCase().replaceAll(' ', '-')
   const where = `${machine['cpu']}, ${machine['cores']} cores`
   return [
     `<h1>Farebox benchmark</h1>`,
     `<p class="quiet">${escape(at.replace('T', ' ').slice(0, 16))} UTC · commit <code>${escape(commit.slice(0, 12))}${commit.includes('changed') ? ' (changed)' : ''}</code> · ${escape(where)} · ${runs.length} runs</p>`,
+    isQuick === true ? `<div class="banner quick"><p>${QUICK_SAID}</p></div>` : '',
     `<div class="banner ${className}" role="status">${badge(verdict)}<p>${SAID[verdict]}</p></div>`,
     list(reasons, verdict === 'FAIL' ? 'reasons' : 'missed'),
   ].join('')
@@ -96,14 +103,19 @@ function summaryHtml(document: BenchDocument, judgement: DocumentJudgement): str
   const rows = document.runs.map((run): Cell[] => {
     const { verdict, reasons } = judgementOf(judgement, run)
     return [
-      { html: `<a href="#run-${escape(run.id)}">${escape(run.title)}</a>` },
       { html: badge(verdict) },
+      { html: `<a href="#run-${escape(run.id)}">${escape(run.title)}</a>${whyHtml(run, reasons)}` },
       `${Math.round((run.endedAtMs - run.startedAtMs) / 1000)} s`,
-      reasons[0] ?? '',
     ]
   })
-  const columns = [{ head: 'run' }, { head: 'verdict' }, { head: 'took', isNumber: true }, { head: 'first reason' }]
+  const columns = [{ head: 'verdict' }, { head: 'run' }, { head: 'took', isNumber: true }]
   return `<h2 id="runs">Runs</h2>${table(columns, rows)}`
+}
+
+/** The first reason; without one what was run, for who does not know it. */
+function whyHtml({ about }: Run, reasons: readonly string[]): string {
+  const first = reasons[0] ?? /^.*?\.(?= |$)/.exec(about)?.[0] ?? about
+  return `<br><span class="quiet">${escape(first)}</span>`
 }
 
 function judgementOf({ runs }: DocumentJudgement, { id }: Run): Judgement {

@@ -36,6 +36,7 @@ export function runRush(options: RushOptions): Promise<number> {
         },
       },
     ],
+    isQuick: false,
     scale: 1,
     rounds: 1,
     seconds,

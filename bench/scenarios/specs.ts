@@ -23,6 +23,8 @@ const COMMON = {
   refusedP99Ms: 3000,
   vus: 2000,
 }
+/** For those in which everybody may have to wait: as many as come in some three seconds. */
+const MANY_VUS = 4500
 const SIZE: Size = { buyers: 30_000, stock: 10_000, nodes: 4, seconds: 20 }
 
 /** A fresh one per run: some remember what they did. */
@@ -67,6 +69,7 @@ export const SCENARIOS: Readonly<Record<string, () => ScenarioSpec>> = {
     about:
       'Nine of ten buyers go to the first node, past nginx. It must sell far more than its fair share, and nobody may hear "sold out" while another node still has quota.',
     size: SIZE,
+    vus: MANY_VUS,
   }),
   'node-death': () => {
     const death = new NodeDeath()
@@ -77,6 +80,7 @@ export const SCENARIOS: Readonly<Record<string, () => ScenarioSpec>> = {
       about:
         'kill -9 of one node when half of the tickets are gone. Its buyers repeat with the same key; its share must be sold by the others, to the last ticket.',
       size: SIZE,
+      vus: MANY_VUS,
       winnerP99Ms: 10_000,
       refusedP99Ms: 10_000,
       during: death.during,
@@ -100,6 +104,7 @@ export const SCENARIOS: Readonly<Record<string, () => ScenarioSpec>> = {
     about:
       'Redis is stopped for 0.2 to 1.3 seconds, again and again, longer than a node waits for a reply. Answers may be slow, or "try again"; none may be wrong.',
     size: SIZE,
+    vus: MANY_VUS,
     winnerP99Ms: 10_000,
     refusedP99Ms: 10_000,
     during: pulseRedis,

@@ -8,19 +8,16 @@ import { exitCodeOf } from '../report/judge.ts'
 import { loadEvidence, writeReport } from '../report/files.ts'
 import { judgeRun } from '../report/judge.ts'
 import { Progress } from './progress.ts'
-import type { Step, StepContext } from './step.ts'
+import type { Length, Step, StepContext } from './step.ts'
 import { surroundings } from './surroundings.ts'
 
-export interface SetOptions {
+export interface SetOptions extends Length {
   readonly root: string
   readonly k6: string
   readonly resultsDir: string
   readonly set: string
   readonly steps: readonly Step[]
-  readonly scale: number
-  readonly rounds: number
-  readonly seconds: number
-  readonly connections: number
+  readonly isQuick: boolean
   readonly strict: boolean
 }
 
@@ -28,9 +25,11 @@ export async function runSet(options: SetOptions): Promise<number> {
   const around = surroundings(options.root, options.k6)
   const resultsDir = join(options.resultsDir, `set-${around.at.replaceAll(/[:.]/g, '-')}`)
   mkdirSync(resultsDir, { recursive: true })
-  const { set, scale, rounds, seconds, connections, steps } = options
+  const { set, scale, rounds, seconds, connections, steps, isQuick } = options
   const settings = { set, scale, rounds, seconds, connections }
-  const progress = new Progress(process.stderr, timesOf(options), () => performance.now())
+  const times = timesOf(options)
+  process.stderr.write(`${planLines(options, times).join('\n')}\n`)
+  const progress = new Progress(process.stderr, times, () => performance.now())
   const cores = divideCores()
   const context: StepContext = {
     ...options,
@@ -42,16 +41,21 @@ export async function runSet(options: SetOptions): Promise<number> {
     format: DOCUMENT_FORMAT,
     ...around,
     settings: { ...settings, servers: `cores ${cores.servers ?? 'all'}`, load: `cores ${cores.load ?? 'all'}` },
+    isQuick,
     chosen: steps.map(({ name }) => name),
+    broken,
     runs,
   })
   const runs: Run[] = []
+  const broken: Record<string, string> = {}
   const signals = listenForSignals()
   try {
     for (const step of steps) {
       if (signals.isStopped()) break
       progress.begin()
-      runs.push(...(await attempt(step, context)))
+      const made = await attempt(step, context)
+      if (typeof made === 'string') broken[step.name] = made
+      else runs.push(...made)
       for (const run of runs.filter((one) => one.step === step.name)) tell(run, resultsDir, progress)
       // After every step, so that whatever ends the set leaves what was there.
       writeFileSync(join(resultsDir, 'document.json'), `${JSON.stringify(document(runs), null, 1)}\n`)
@@ -71,14 +75,27 @@ function timesOf(options: SetOptions): { name: string; seconds: number }[] {
   return options.steps.map((step) => ({ name: step.name, seconds: step.takes(options) }))
 }
 
-/** A step that breaks leaves no run, which fails the set and names it; the others are still made. */
-async function attempt(step: Step, context: StepContext): Promise<Run[]> {
+/** A step that breaks leaves no run but why, which fails the set; the others are still made. */
+async function attempt(step: Step, context: StepContext): Promise<Run[] | string> {
   try {
     return await step.run(context)
   } catch (error) {
     context.say(`${step.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
-    return []
+    return error instanceof Error ? error.message : String(error)
   }
+}
+
+/** Before anything runs: how long it will take, and what of it. */
+function planLines({ steps, isQuick }: SetOptions, times: readonly { name: string; seconds: number }[]): string[] {
+  const total = times.reduce((sum, { seconds }) => sum + seconds, 0)
+  const endsAt = new Date(Date.now() + total * 1000).toTimeString().slice(0, 5)
+  return [
+    `${steps.length} steps, about ${Math.ceil(total / 60)} minutes, until ${endsAt}. Leave the machine alone meanwhile.`,
+    ...(isQuick
+      ? ['--quick: everything as small as it can be. It shows that all works; its figures mean nothing.']
+      : []),
+    ...times.map(({ name, seconds }) => `  ${name.padEnd(20)} ${String(Math.round(seconds)).padStart(5)} s`),
+  ]
 }
 
 function tell(run: Run, resultsDir: string, progress: Progress): void {

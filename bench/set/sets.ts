@@ -2,18 +2,21 @@
 import { CONTEST_STEPS } from './contest-steps.ts'
 import { OTHER_STEPS } from './other-steps.ts'
 import { SCENARIO_STEPS } from './scenario-steps.ts'
-import type { Step } from './step.ts'
+import type { Length, Step } from './step.ts'
 
 export const STEPS: readonly Step[] = [...CONTEST_STEPS, ...SCENARIO_STEPS, ...OTHER_STEPS]
 
 const SCENARIO_NAMES = SCENARIO_STEPS.map(({ name }) => name)
 
 export const SETS: Readonly<Record<string, readonly string[]>> = {
-  quick: ['rush', 'sold-out-tail', 'node-death'],
   scenarios: SCENARIO_NAMES,
-  standard: STEPS.map(({ name }) => name).filter((name) => !['ratios', 'baselines-memory'].includes(name)),
   full: STEPS.map(({ name }) => name),
 }
+
+/** How long and how large, unless it is said otherwise. */
+export const FULL: Length = { scale: 1, rounds: 3, seconds: 5, connections: 256 }
+/** As small as every step still works and is judged; its figures are noise. */
+export const QUICK: Length = { scale: 0.1, rounds: 1, seconds: 1, connections: 64 }
 
 export function stepsOf(names: readonly string[]): Step[] {
   return STEPS.filter(({ name }) => names.includes(name))

@@ -4,7 +4,10 @@ import { escape } from './html.ts'
 
 export interface Chart extends Series {
   readonly title: string
+  /** Beside the title, in words. */
   readonly unit: string
+  /** The same on the axis, short. */
+  readonly axis: string
   readonly xName: string
   readonly isXLog?: boolean
   readonly isYLog?: boolean

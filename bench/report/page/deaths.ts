@@ -1,10 +1,10 @@
 /** The death of a node in numbers. */
 import type { Run, ScenarioRun } from '../document.ts'
 import { median } from '../verdicts.ts'
-import { type Cell, table } from './html.ts'
+import { badge, type Cell, table } from './html.ts'
 
 /** Deaths side by side: one says little. */
-export function deathsHtml(runs: readonly Run[]): string {
+export function deathsHtml(runs: readonly Run[], verdictOf: (run: Run) => string): string {
   const deaths = runs.filter((run): run is ScenarioRun => run.kind === 'scenario' && run.step === 'node-death')
   if (deaths.length === 0) return ''
   const names = [...new Set(deaths.flatMap(({ figures }) => figures.map(({ name }) => name)))]
@@ -17,7 +17,8 @@ export function deathsHtml(runs: readonly Run[]): string {
     const sold = figures.find(({ name }) => name === 'tickets with buyers')?.value ?? Number.NaN
     return { stranded: Math.max(0, Math.min(stock, expectation.buyers) - sold), oversold: Math.max(0, sold - stock) }
   })
-  const rows = [
+  const rows: Cell[][] = [
+    ['verdict of the run', '', '', ...deaths.map((run) => ({ html: badge(verdictOf(run)) }))],
     row(
       'tickets stranded',
       '',

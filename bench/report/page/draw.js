@@ -1,4 +1,4 @@
-/* Draws the charts of the report. Runs in the reader's browser; A module of its own; uPlot stands before it in the page. */
+/* Draws the charts of the report. Runs in the reader's browser, as a module; uPlot stands before it in the page. */
 const dark = matchMedia('(prefers-color-scheme: dark)')
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 const COLOURS = {
@@ -18,6 +18,9 @@ const colourOf = (name, n, lines) => {
 }
 const dashOf = (name) =>
   name.endsWith('p50') ? [] : name.endsWith('p95') ? [6, 3] : name.endsWith('p99') ? [2, 2] : []
+
+/** Of a legend's marker, by the first length of the line's dash. */
+const CSS_DASHES = { 0: 'solid', 6: 'dashed', 2: 'dotted' }
 
 const short = (value) => {
   if (value === null || value === undefined) return ''
@@ -50,6 +53,13 @@ const marksPlugin = (marks) => ({
     },
   },
 })
+
+/** Of a logarithmic axis: 1, 2 and 5 of each decade, where a few decades leave room for them; else the decades. */
+const logLabels = (u, splits) => {
+  const { min, max } = u.scales[u.axes[1].scale]
+  const digits = Math.log10(max / min) > 3 ? /^1/ : /^[125]/
+  return splits.map((value) => (digits.test(value.toExponential()) ? value : null))
+}
 
 const stacked = (lines) => {
   const sums = []
@@ -91,7 +101,10 @@ const draw = (figure) => {
   const options = {
     width: Math.max(280, place.clientWidth),
     height: 230,
-    legend: { live: true },
+    legend: {
+      live: true,
+      markers: { width: 2, dash: (u, n) => CSS_DASHES[u.series[n].dash?.[0] ?? 0] },
+    },
     cursor: { points: { size: 6 }, drag: { x: true, y: false } },
     scales: {
       x: { time: false, distr: chart.isXLog ? 3 : 1 },
@@ -105,9 +118,17 @@ const draw = (figure) => {
         size: 34,
         values: (_, ticks) => ticks.map(short),
       }),
-      axis({ size: 54, values: (_, ticks) => ticks.map(short) }),
+      axis({
+        label: chart.axis,
+        labelSize: 16,
+        labelFont: '12px system-ui, sans-serif',
+        size: 54,
+        labelGap: 4,
+        ...(chart.isYLog ? { filter: logLabels } : {}),
+        values: (_, ticks) => ticks.map(short),
+      }),
     ],
-    series: [{ label: chart.xName, value: (_, value) => short(value) }, ...series],
+    series: [{ label: 'at', value: (_, value) => short(value) }, ...series],
     plugins: [marksPlugin(chart.marks ?? [])],
   }
   return new uPlot(options, [chart.x, ...order.map((n) => values[n])], place)

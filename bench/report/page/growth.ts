@@ -1,8 +1,8 @@
 /** Curves of what a purchase and a refusal cost as one thing grows. */
 import type { GrowthPoint, GrowthRun } from '../document.ts'
-import { purchaseUs, refusalUs } from '../judge.ts'
+import { dearest, purchaseUs, refusalUs } from '../judge.ts'
 import { chartHtml } from './chart.ts'
-import { type Cell, table } from './html.ts'
+import { type Cell, shown, table } from './html.ts'
 
 export function growthHtml(run: GrowthRun): string {
   const { points, axis } = run
@@ -11,6 +11,7 @@ export function growthHtml(run: GrowthRun): string {
     {
       title: 'A purchase',
       unit: 'microseconds of CPU',
+      axis: 'µs',
       lines: [
         { name: 'nodes', values: points.map(({ purchaseNodeUs }) => purchaseNodeUs) },
         { name: 'Redis', values: points.map(({ purchaseRedisUs }) => purchaseRedisUs) },
@@ -20,6 +21,7 @@ export function growthHtml(run: GrowthRun): string {
     {
       title: 'A refusal after zero',
       unit: 'microseconds of CPU',
+      axis: 'µs',
       lines: [
         { name: 'nodes', values: points.map(({ refusalNodeUs }) => refusalNodeUs) },
         { name: 'Redis', values: points.map(({ refusalRedisUs }) => refusalRedisUs) },
@@ -29,11 +31,11 @@ export function growthHtml(run: GrowthRun): string {
   ]
   const columns = [
     axis,
-    'purchase, node us',
-    'purchase, Redis us',
+    'purchase: nodes, µs',
+    'Redis, µs',
     'purchases per call',
-    'refusal, node us',
-    'refusal, Redis us',
+    'refusal: nodes, µs',
+    'Redis, µs',
   ].map((head) => ({ head, isNumber: true }))
   const rows = points.map((point): Cell[] => [
     point.x,
@@ -54,14 +56,17 @@ export function boundsHtml(runs: readonly GrowthRun[]): string {
     { head: 'what grows' },
     { head: 'from', isNumber: true },
     { head: 'to', isNumber: true },
-    { head: 'purchase costs, times', isNumber: true },
-    { head: 'refusal costs, times', isNumber: true },
+    { head: 'a purchase costs at most … times as much', isNumber: true },
+    { head: 'a refusal', isNumber: true },
     { head: 'what bounds it' },
   ]
   const rows = runs.map(({ axis, points, bound }): Cell[] => {
     const [first, last] = [points[0], points.at(-1)]
     if (first === undefined || last === undefined) return [axis, null, null, null, null, bound]
-    const times = (read: (point: GrowthPoint) => number): number | null => finite(read(last) / read(first))
+    const times = (costUs: (point: GrowthPoint) => number): string => {
+      const most = dearest(points, costUs)
+      return Number.isFinite(most.times) ? `${shown(most.times)} (at ${shown(most.x)})` : 'missing'
+    }
     return [axis, first.x, last.x, times(purchaseUs), times(refusalUs), bound]
   })
   return `<h3 id="bounds">What bounds each</h3>${table(columns, rows)}`
