@@ -9,6 +9,7 @@ import { LifeCycle } from '../runtime/life-cycle.ts'
 import { createLogger, type Logger } from '../runtime/logger.ts'
 import { Metrics } from '../runtime/metrics.ts'
 import { systemRandom } from '../runtime/random.ts'
+import { systemTimers } from '../runtime/timers.ts'
 import type { StockPort } from '../stock/port.ts'
 import { connectRedisStock } from '../stock/redis/redis-stock.ts'
 import { type Acknowledger, replicaAcknowledger } from './acknowledger.ts'
@@ -16,15 +17,16 @@ import { drainOnDemand, drainToEnd } from './drain.ts'
 import { durabilityFaults } from './durability.ts'
 import { ledgerAcknowledger } from './ledger-acknowledger.ts'
 import { NodeMetrics } from './node-metrics.ts'
+import { OpeningWatch } from './opening-watch.ts'
 import { adminRoutes } from './routes/admin.ts'
 import { LiveMetrics } from './live/live-metrics.ts'
 import { Live } from './live/live.ts'
 import { buyRoute } from './routes/buy.ts'
 import { ordersRoutes } from './routes/orders.ts'
 import { salesRoutes } from './routes/sales.ts'
+import { rehearseOpening, rehearseStart } from './rehearsal.ts'
 import type { DeskSettings } from './sale-desk.ts'
 import { SellingNode } from './selling-node.ts'
-import { warmUp } from './warm-up.ts'
 
 /** The operator's mistake: one line with what, value, what to do. */
 export class NodeRefusal extends Error {
@@ -33,6 +35,8 @@ export class NodeRefusal extends Error {
 
 const DRAIN_TIMEOUT_MS = 8500
 const CLOSE_TIMEOUT_MS = 2000
+/** How often it is looked whether a sale opens soon. */
+const OPENINGS_MS = 250
 /** Most of the time that nginx needs to look away, so that few come back to this very node. */
 const LIVE_LEAVE_MS = 1500
 
@@ -95,13 +99,17 @@ export async function runNode(
   const isStopping = (): boolean => lifeCycle.state !== 'running'
   const adminServer = new HttpServer(serverOptions, adminRoutes({ nodeId: id, node, metrics, token, isStopping }))
 
-  const practised = await warmUp({ port: stock, desk, server: serverOptions })
-  logger.info({ purchases: practised }, 'practised')
+  const rehearsal = { port: stock, desk, server: serverOptions }
+  logger.info({ purchases: await rehearseStart(rehearsal) }, 'practised')
+  const openings = new OpeningWatch(node.desks, systemClock, async (saleIds) => {
+    logger.info({ saleIds, purchases: await rehearseOpening(rehearsal) }, 'practised before the opening')
+  })
   const url = `http://${host}:${await server.listen(host, config.node.port)}`
   const adminUrl = `http://${host}:${await adminServer.listen(host, config.node.adminPort)}`
   node.onDrain = () => drainOnDemand(node, server, logger)
   node.start({ id, url, adminUrl, weight })
   live.start(server)
+  const endOpenings = systemTimers.every(OPENINGS_MS, () => openings.look())
   lifeCycle.addStopStep({
     name: 'drain',
     timeoutMs: DRAIN_TIMEOUT_MS,
@@ -114,6 +122,7 @@ export async function runNode(
     name: 'close',
     timeoutMs: CLOSE_TIMEOUT_MS * 2,
     async run() {
+      endOpenings()
       await server.close(CLOSE_TIMEOUT_MS)
       node.stop()
       await adminServer.close(CLOSE_TIMEOUT_MS)

@@ -347,6 +347,11 @@ export interface SaleStore {
     readonly cursor: string | null
     readonly buyers: readonly { readonly buyer: string; readonly tickets: number }[]
   }>
+  /**
+   * Removes all of the sale that this node practises on (`core/practice.ts`). The only removal that there is: it is
+   * named by the node, so that it cannot meet a sale of anybody.
+   */
+  erasePractice(nodeId: string): Promise<void>
 }
 
 export type NodeState = 'live' | 'draining' | 'drained' | 'dead'

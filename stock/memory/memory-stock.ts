@@ -29,6 +29,7 @@ import {
   type StoreContext,
   versionOf,
 } from '../core/sale-record.ts'
+import { practiceSaleId } from '../core/practice.ts'
 import { awaitReplicas } from '../core/replicas.ts'
 import { settle } from '../core/settle.ts'
 import { beginUnion, openUnion, reassert } from '../core/union.ts'
@@ -129,6 +130,9 @@ function memorySales(
     async scanBuyers(saleId, cursor) {
       const page = pageOf([...(records.get(saleId)?.buyers ?? [])], cursor)
       return { cursor: page.cursor, buyers: page.items.map(([buyer, { tickets }]) => ({ buyer, tickets })) }
+    },
+    async erasePractice(nodeId) {
+      records.delete(practiceSaleId(nodeId))
     },
   }
 }

@@ -1,6 +1,7 @@
 /** A sale's verbs over Redis: each is one script call. */
 import { heldOrder } from '../core/confirm.ts'
 import { sharesText } from '../core/membership.ts'
+import { practiceSaleId } from '../core/practice.ts'
 import { stateAt } from '../core/sale-record.ts'
 import { statusOfNumber } from '../core/status.ts'
 import { countedTickets } from '../core/union.ts'
@@ -271,6 +272,9 @@ export function redisSales(connection: Connection, witness: ReplicaWitness): Sal
       const page = await scan(connection, saleKeys(saleId).buyers, cursor)
       const buyers = [...page.fields].map(([buyer, text]) => ({ buyer, tickets: parseBuyer(text).tickets }))
       return { cursor: page.cursor, buyers }
+    },
+    async erasePractice(nodeId) {
+      await connection.call('UNLINK', ...Object.values(saleKeys(practiceSaleId(nodeId))))
     },
   }
 }
