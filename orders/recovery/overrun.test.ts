@@ -129,6 +129,24 @@ describe('a store that was made to believe that it has more', () => {
     expect(world.record('demo')).toMatchObject({ state: 'open' })
   })
 
+  it('stays paused when it is paused while it is counted', async () => {
+    const { sales } = world.port
+    const openUnion = sales.openUnion.bind(sales)
+    Object.assign(sales, {
+      // The store's half of pausing came before the union, the ledger's comes after the union has read the state.
+      async openUnion(...given: Parameters<typeof openUnion>) {
+        await orders.actLedger.followState('demo', 'paused')
+        return openUnion(...given)
+      },
+    })
+    forgetHolds(2)
+    await sell('last', 'ann')
+    await sell('extra', 'eve')
+    await take()
+    await go(3000)
+    expect([(await orders.ledger.sale('demo'))?.state, (await demo()).state]).toEqual(['paused', 'paused'])
+  })
+
   it('is not counted anew while it has to be recovered: that comes first', async () => {
     forgetHolds(2)
     await sell('last', 'ann')

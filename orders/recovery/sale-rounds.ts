@@ -146,8 +146,11 @@ export class SaleRounds {
 
   /** Another process that came first counts as well. */
   async #recount(saleId: string, snapshot: SaleSnapshot): Promise<boolean> {
+    const { recovery, acts } = this.#parts
     try {
-      return await this.#parts.recovery.recount(saleId, snapshot, this.#nodes)
+      if (!(await recovery.recount(saleId, snapshot, this.#nodes))) return false
+      await acts.restore(saleId)
+      return true
     } catch (error) {
       if (error instanceof OperationError && error.code === 'lost_race') return true
       throw error

@@ -212,6 +212,39 @@ describe('a process that dies in the middle of an act', () => {
     }
   }
 
+  /** An opening and a raise that died when the store had been told: the ledger still thinks that it has to be. */
+  const TOLD_ALREADY: readonly Act[] = [
+    ({ acts }) => acts.change('demo', 'open'),
+    ({ actLedger }) => actLedger.beginState('demo', 'open'),
+    ({ acts }) => acts.setStock('demo', 'first', 25),
+    ({ actLedger }) => actLedger.beginStock('demo', 'first', 25),
+  ]
+  const STOPPING: readonly (readonly [name: string, act: Act])[] = [
+    ['pausing', ({ acts }) => acts.change('demo', 'pause')],
+    ['closing', ({ acts }) => acts.change('demo', 'close')],
+    ['lowering', ({ acts }) => acts.setStock('demo', 'first', 3)],
+  ]
+
+  it.each(STOPPING)('%s: what the store has stopped stays so, whatever died before it', async (_name, act) => {
+    const seen = new Set<string>()
+    for (let at = 1, wasReached = true; wasReached; at += 1) {
+      world = testWorld()
+      orders = world.process
+      await world.port.fleet.certify(0, 1)
+      await orders.acts.create(FILE)
+      for (const one of TOLD_ALREADY) await one(orders)
+      const { process, died } = dying(at, 'after')
+      await act(process).catch(() => {})
+      wasReached = died()
+      const stopped = [(await states())[1], (await stockOf('first'))[1]]
+      seen.add(stopped.join())
+      await rounds()
+      expect([(await states())[1], (await stockOf('first'))[1]], `step ${at}`).toEqual(stopped)
+      expect([(await states())[0], (await stockOf('first'))[0]], `step ${at}`).toEqual(stopped)
+    }
+    expect(seen.size).toBe(2)
+  })
+
   it('leaves what the operator asked for once one half is done', async () => {
     const { acts } = orders
     await acts.create(FILE)

@@ -90,6 +90,8 @@ export class SaleActs {
       const wanted = next === 'unchanged' ? sale.state : next
       const isFirstHere = change === 'open' && next !== 'unchanged'
       if (isFirstHere) await acts.beginState(saleId, wanted)
+      // An opening that died may have left its mark. From here on the store is right where they differ.
+      if (change !== 'open') await acts.told(saleId, 'state')
       const reply = await this.#told(saleId, (seen) => this.#parts.port.sales.change(saleId, change, seen))
       if (reply.outcome === 'refused') {
         // Closed in the store alone, by hand or by a crash: closing is final there, so here too.
@@ -112,6 +114,7 @@ export class SaleActs {
       await this.#selling(saleId)
       const { acts } = this.#parts
       if (stock > present) await acts.beginStock(saleId, fareId, stock)
+      else if (stock < present) await acts.told(saleId, { stockOf: fareId })
       const reply = await this.#setInStore(saleId, fareId, stock)
       if (stock > present) await acts.told(saleId, { stockOf: fareId })
       else if (stock < present) await acts.followStock(saleId, fareId, stock)
@@ -181,7 +184,10 @@ export class SaleActs {
     return version
   }
 
-  /** After an operator opened the sale with what the store holds: state and stock are as the ledger says. */
+  /**
+   * After the store was put together by what the ledger says: its state and stock are the ledger's, also where an act was
+   * under way meanwhile, which this waits for.
+   */
   restore(saleId: string): Promise<void> {
     return this.#inTurn(async () => {
       const { acts, log } = this.#parts
