@@ -10,6 +10,7 @@ import { type BenchOptions, readOptions, UsageError } from './options.ts'
 import { runRatios, STEPS as RATIO_STEPS } from './ratios/main.ts'
 import { exitCodeOf } from './report/judge.ts'
 import { loadDocument, writeReport } from './report/files.ts'
+import { writeTable } from './report/table.ts'
 import { runRush } from './rush/main.ts'
 import { runSet } from './set/main.ts'
 import { FULL, QUICK, SETS, STEPS, stepsOf } from './set/sets.ts'
@@ -29,6 +30,10 @@ ${STEPS.map(({ name, about }) => `    ${name.padEnd(22)} ${about}`).join('\n')}
 
 npm run bench -- report PATH
   Judges once more what a set left (its directory, or document.json), and writes report.html anew.
+
+npm run bench -- table [PATH]
+  Keeps the figures of a whole set in docs/numbers.json and writes README's table of them; without PATH the table alone. Of a
+  quick trial nothing is kept; what is missing stands there as FAIL, and is an error.
 
 npm run bench -- ratios [--pairs 7] [--seconds 10] [--connections 256] [--only STEP,STEP] [--strict]
   The node against itself without batches, against a bare HTTP route, and what a ticket costs Redis: interleaved
@@ -68,6 +73,7 @@ function minutesOf(isQuick: boolean): number {
 const CHOICES: Readonly<Record<string, (rest: readonly string[], options: BenchOptions) => Promise<number>>> = {
   set: chooseSet,
   report: chooseReport,
+  table: chooseTable,
   ratios: chooseRatios,
   rush: chooseRush,
   opening: chooseOpening,
@@ -119,6 +125,11 @@ async function chooseReport([path, ...rest]: readonly string[], { strict }: Benc
   const lines = [judgement.verdict, ...judgement.reasons.map((reason) => `  ${reason}`), `report: ${reportPath}`]
   process.stdout.write(`${lines.join('\n')}\n`)
   return exitCodeOf(judgement, strict)
+}
+
+async function chooseTable([path, ...rest]: readonly string[]): Promise<number> {
+  none(rest)
+  return writeTable(ROOT, path ?? null, SETS['full'] ?? [])
 }
 
 async function chooseRatios(rest: readonly string[], options: BenchOptions): Promise<number> {

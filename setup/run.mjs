@@ -83,7 +83,7 @@ function usageError(command, message) {
 
 /** k6 may take minutes to build, and these do without it. */
 function needsK6(args) {
-  return !isHelp(args) && !args.some((arg) => ['ratios', 'opening', 'micro', 'report', 'help'].includes(arg))
+  return !isHelp(args) && !args.some((arg) => ['ratios', 'opening', 'micro', 'report', 'table', 'help'].includes(arg))
 }
 
 /** Four nodes and the demo sale, unless the arguments say otherwise. */
