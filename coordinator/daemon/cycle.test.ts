@@ -124,6 +124,17 @@ describe('a leader', () => {
     expect(idsOf(c1.applied.at(-1))).toEqual(['n1', 'n2'])
   })
 
+  it('applies again what it had applied when another led in between, unseen', async () => {
+    const before = c1.applied.length
+    const c2 = await coordinator('c2')
+    await go(4000, [n1, n2], c2)
+    expect(c2.cycle.role()).toBe('leading')
+    await c2.leadership.resign()
+    await go(400, [n1, n2], c1)
+    expect(c1.applied).toHaveLength(before + 1)
+    expect(idsOf(c1.applied.at(-1))).toEqual(['n1', 'n2'])
+  })
+
   it('begins a new era of the fleet when an older copy of its record came back', async () => {
     const { fleetRecord } = world.stock
     const copy = structuredClone(fleetRecord)

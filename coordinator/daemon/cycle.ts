@@ -40,6 +40,7 @@ export class Cycle {
   #applied: Topology | null = null
   readonly #demands = new Map<string, { demand: Demand; movedAtMs: number }>()
   #role: Role | 'unknown' = 'unknown'
+  #lease: number | null = null
   readonly #underWay = new Map<string, Promise<void>>()
   /** The fleet as last read, to tell what is new. */
   #lastFleet: FleetSnapshot | null = null
@@ -73,6 +74,10 @@ export class Cycle {
     }
     if (role !== this.#role) log.info({ role, before: this.#role }, 'role')
     this.#role = role
+    // Between two leases another may have led, also where no round saw it.
+    const lease = leadership.lease()
+    if (lease !== this.#lease) this.#forget()
+    this.#lease = lease
   }
 
   #forget(): void {
