@@ -6,12 +6,19 @@ const SENTINEL = /^redis\+sentinel:\/\/(?:([^@/]*)@)?([^/@]+)\/([^/]+)$/
 const SENTINEL_PORT = 26_379
 /** How often the Sentinels are asked again while none names a master that answers. */
 const ASK_AGAIN_MS = 100
+/** A Sentinel that accepts and does not answer is passed over after this; without it, it would be asked for ever. */
+const SENTINEL_ANSWERS_WITHIN_MS = 500
+/** How long a server that the Sentinels gave up gets to agree that its connection ends. */
+const LEAVE_WITHIN_MS = 100
 
 export interface SentinelOptions {
   readonly sentinels: { readonly host: string; readonly port: number }[]
   readonly name: string
   readonly failoverDetector: boolean
   readonly sentinelRetryStrategy: () => number
+  readonly sentinelReconnectStrategy: () => number
+  readonly sentinelCommandTimeout: number
+  readonly disconnectTimeout: number
   readonly username?: string
   readonly password?: string
 }
@@ -32,6 +39,10 @@ export function parseRedisAddress(url: string): RedisAddress {
       // Whoever was master before a failover may go on answering: leave it as soon as the Sentinels say so.
       failoverDetector: true,
       sentinelRetryStrategy: () => ASK_AGAIN_MS,
+      // For those that are listened to. By default ioredis comes back after a minute, deaf to failovers until then.
+      sentinelReconnectStrategy: () => ASK_AGAIN_MS,
+      sentinelCommandTimeout: SENTINEL_ANSWERS_WITHIN_MS,
+      disconnectTimeout: LEAVE_WITHIN_MS,
       ...(username === '' ? {} : { username }),
       ...(password === '' ? {} : { password }),
     },

@@ -60,12 +60,36 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
     client.disconnect()
     throw new StoreError('unreachable', 'not_executed', `no Redis answers at ${withoutPassword(options.url)}`, error)
   }
-  return wrap(client)
+  // A primary that is silent may be none any more, and whoever said so may not have been heard: ask again.
+  const onSilence = address.kind === 'sentinels' ? (): void => client.disconnect(true) : (): void => {}
+  return wrap(client, { stop: neverEnd(client), onSilence })
+}
+
+/**
+ * Until it is told to stop, by what is returned. ioredis gives up for good when the Sentinels tell of a failover in the
+ * very moment in which it asks them for the primary, which is what it does after a primary died.
+ */
+function neverEnd(client: Redis): () => void {
+  let isStopped = false
+  const again = (): void => {
+    if (isStopped || client.status !== 'end') return
+    // When this fails as well, it is told by another `end`.
+    client.connect().catch(() => {})
+  }
+  client.on('end', () => setTimeout(again, reconnectDelayMs(1)))
+  return () => {
+    isStopped = true
+  }
 }
 
 type ScriptCommand = (...args: (string | number)[]) => Promise<Reply>
 
-function wrap(client: Redis): Connection {
+interface Care {
+  readonly stop: () => void
+  readonly onSilence: () => void
+}
+
+function wrap(client: Redis, { stop, onSilence }: Care): Connection {
   const commands = client as unknown as Record<string, ScriptCommand>
   const guarded = async (send: () => Promise<Reply>): Promise<Reply> => {
     if (client.status !== 'ready') {
@@ -74,7 +98,9 @@ function wrap(client: Redis): Connection {
     try {
       return await send()
     } catch (error) {
-      throw asStoreError(error)
+      const failed = asStoreError(error)
+      if (failed.code === 'timeout' && client.status === 'ready') onSilence()
+      throw failed
     }
   }
   return {
@@ -85,7 +111,10 @@ function wrap(client: Redis): Connection {
     },
     call: (command, ...args) => guarded(() => client.call(command, ...args) as Promise<Reply>),
     isReady: () => client.status === 'ready',
-    close: () => client.disconnect(),
+    close() {
+      stop()
+      client.disconnect()
+    },
   }
 }
 
