@@ -108,6 +108,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'runtime',
     'http/schemas',
     'http/live-messages',
+    'orders/ledger/conformance',
     'npm:ioredis',
     'npm:typebox',
     'npm:vitest',

@@ -4,7 +4,9 @@ import {
   allEnded,
   auditAgrees,
   exactSale,
+  lostOrders,
   noFalseScarcity,
+  nothingLost,
   oneOrderPerKey,
   onlyAnswers,
   tally,
@@ -88,6 +90,13 @@ describe('checkers', () => {
   it('exactSale: a replay is no second ticket', () => {
     const replay = purchase('a', [attempt({ status: 200, orderId: 'o1', replayed: true })])
     expect(exactSale([...GOOD, replay], { f: 2 })).toEqual([])
+  })
+
+  it('nothingLost: an order that nobody has', () => {
+    expect(nothingLost(GOOD, ['o1', 'o2'])).toEqual([])
+    const witness = '1 orders, such as o2 of buyer b, are nowhere'
+    expect(nothingLost(GOOD, ['o1', 'o9'])).toEqual([{ rule: 'lost', witness }])
+    expect(lostOrders(GOOD, ['o1']).map(({ id }) => id)).toEqual(['o2'])
   })
 
   it('withinLimit: names the buyer and the orders', () => {

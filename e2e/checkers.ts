@@ -14,7 +14,7 @@ export interface Violation {
 
 export type Stock = Readonly<Record<string, number>>
 
-interface Order {
+export interface Order {
   readonly id: string
   readonly purchase: Purchase
 }
@@ -44,6 +44,21 @@ export function exactSale(history: History, stock: Stock): Violation[] {
     const rule = sold > tickets ? 'oversold' : 'undersold'
     return [{ rule, witness: `fare ${fareId}: buyers hold ${sold} tickets of ${tickets}` }]
   })
+}
+
+/** P3: orders that a buyer was told of and that are not among `kept`, the ids that the ledger exports. */
+export function lostOrders(history: History, kept: Iterable<string>): Order[] {
+  const known = new Set(kept)
+  return [...ordersOf(history).values()].filter(({ id }) => !known.has(id))
+}
+
+/** P3, where nothing may be lost. */
+export function nothingLost(history: History, kept: Iterable<string>): Violation[] {
+  const lost = lostOrders(history, kept)
+  const [first] = lost
+  if (first === undefined) return []
+  const { id, purchase } = first
+  return [{ rule: 'lost', witness: `${lost.length} orders, such as ${id} of buyer ${purchase.buyer}, are nowhere` }]
 }
 
 /** P5, for a sale in which nothing is given back. */

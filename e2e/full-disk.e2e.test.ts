@@ -2,9 +2,6 @@
  * The ledger's disk full while payments come in: on a file system of its own, which is mounted here and small.
  * What cannot be written is not acknowledged, what was acknowledged is there, and room on the disk is all it needs.
  */
-import { execFileSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ordersOf } from './checkers.ts'
@@ -12,6 +9,7 @@ import { jsonOf, request, Rush } from './client.ts'
 import { Cluster, saleText } from './cluster.ts'
 import { Provider, type Payable } from './provider.ts'
 import { forEach, HEALTHY, judge, say, wishOf } from './rush.ts'
+import { mountSmallDisk, type SmallDisk } from './small-disk.ts'
 import { until } from './wait.ts'
 
 const DISK_MB = 160
@@ -19,47 +17,20 @@ const PAYING = 240
 const LATER = 200
 const STOCK = PAYING + LATER
 
-let disk: string
+let disk: SmallDisk
 let cluster: Cluster
 beforeAll(async () => {
-  disk = mountSmallDisk()
-  const config = `ledger: { url: "pglite://${join(disk, 'ledger')}" }\n`
+  disk = mountSmallDisk(DISK_MB)
+  const config = `ledger: { url: "pglite://${join(disk.path, 'ledger')}" }\n`
   cluster = await Cluster.up({ nodes: 1, sale: saleText({ seat: STOCK }), config })
 })
 afterAll(async () => {
   try {
     await cluster.end()
   } finally {
-    execFileSync('umount', [disk])
-    rmSync(disk, { recursive: true })
+    disk.unmount()
   }
 })
-
-function mountSmallDisk(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'farebox-disk-'))
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MB}m`, 'farebox-test', directory], { stdio: 'pipe' })
-  } catch (cause) {
-    rmSync(directory, { recursive: true })
-    throw new Error('this test fills a disk of its own and needs the right to mount one: run it as root', { cause })
-  }
-  return directory
-}
-
-/** To the last byte. */
-function fill(path: string): void {
-  const file = openSync(path, 'w')
-  for (let size = 1 << 20; size >= 1;) {
-    try {
-      // A file system with room for a part writes that part.
-      writeSync(file, Buffer.alloc(size))
-    } catch (error) {
-      if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOSPC') throw error
-      size >>= 4
-    }
-  }
-  closeSync(file)
-}
 
 it('stops acknowledgements of payment and nothing else, loses none, and ends with room on the disk', async () => {
   const buyers = await cluster.tokens(STOCK + 20)
@@ -78,10 +49,9 @@ it('stops acknowledgements of payment and nothing else, loses none, and ends wit
     expect((await provider.startPayment(order)).status).toBe(200)
   })
 
-  const filler = join(disk, 'filler')
   const telling = provider.tellAll(orders.map(({ orderId }) => orderId))
   await until('some to be believed', () => provider.acknowledged.size > PAYING / 4)
-  fill(filler)
+  disk.fill()
   const fullMs = performance.now()
   const later = new Rush(
     buyers.slice(PAYING).map((one) => wishOf(one)),
@@ -101,7 +71,7 @@ it('stops acknowledgements of payment and nothing else, loses none, and ends wit
   expect([shown.status, jsonOf(shown)['state']]).toEqual([200, 'held'])
   say(`${provider.acknowledged.size} of ${PAYING} payments were acknowledged, ${refused.length} tellings refused`)
 
-  rmSync(filler)
+  disk.empty()
   await telling
   say(`all payments were acknowledged ${Math.round(performance.now() - fullMs)} ms after the disk was full`)
   expect(await judge(cluster, history, { stock: { seat: STOCK }, limit: 2, answers: HEALTHY })).toEqual([])

@@ -24,8 +24,10 @@ const USAGE = {
   test: `usage: npm test -- [--project unit|redis|ledger|sim|e2e] [FILE…] [options of vitest run]
   Linter, formatter, types, then every test, or those that are named.
 `,
-  chaos: `usage: npm run chaos -- [--rounds 20] [--seed N]
+  chaos: `usage: npm run chaos -- [--rounds 20] [--sentinel-rounds 10] [--kills K] [--failovers F] [--seed N] [--record]
   Rounds in which a real cluster is broken while buyers buy; each is judged. The seed of a round replays its faults.
+  --kills and --failovers ask for as many rounds as have that many. --record keeps a row in docs/chaos.md, which is
+  true after every round: the run may be interrupted.
 `,
 }
 
@@ -59,19 +61,36 @@ const COMMANDS = {
   },
 }
 
+/** What a round surely does (e2e/chaos/chaos.e2e.test.ts asserts it). */
+const SENTINEL_ROUND = { kills: 4, failovers: 2 }
+const ROUND = { kills: 8 }
+
 /** `--rounds 4 --seed 1`, as the environment that the chaos tests read. @param {string[]} args */
 function chaosSettings(args) {
-  const { rounds = '20', seed = String(Math.trunc(Date.now() / 1000)) } = chaosOptions(args)
-  for (const [name, text] of Object.entries({ rounds, seed })) {
+  const { record, ...numbers } = chaosOptions(args)
+  for (const [name, text] of Object.entries(numbers)) {
     if (!/^\d{1,15}$/.test(text)) throw usageError('chaos', `--${name} ${text}: a whole number is expected`)
   }
-  return { CHAOS_ROUNDS: rounds, CHAOS_SEED: seed }
+  const { kills, failovers, seed = Math.trunc(Date.now() / 1000) } = numbers
+  const isCounted = kills !== undefined || failovers !== undefined
+  const sentinels =
+    numbers['sentinel-rounds'] ?? (isCounted ? Math.ceil(Number(failovers ?? 0) / SENTINEL_ROUND.failovers) : 10)
+  const left = Number(kills ?? 0) - SENTINEL_ROUND.kills * Number(sentinels)
+  const rounds = numbers.rounds ?? (isCounted ? Math.max(0, Math.ceil(left / ROUND.kills)) : 20)
+  return {
+    CHAOS_ROUNDS: String(rounds),
+    CHAOS_SENTINEL_ROUNDS: String(sentinels),
+    CHAOS_SEED: String(seed),
+    ...(record ? { CHAOS_RECORD: join(ROOT, 'docs', 'chaos.md') } : {}),
+  }
 }
 
-/** @param {string[]} args @returns {{ rounds?: string, seed?: string }} */
+/** @param {string[]} args */
 function chaosOptions(args) {
+  const number = { type: /** @type {const} */ ('string') }
+  const options = { rounds: number, 'sentinel-rounds': number, kills: number, failovers: number, seed: number }
   try {
-    return parseArgs({ args, options: { rounds: { type: 'string' }, seed: { type: 'string' } } }).values
+    return parseArgs({ args, options: { ...options, record: { type: 'boolean' } } }).values
   } catch (error) {
     throw usageError('chaos', error.message)
   }

@@ -1,15 +1,16 @@
 /**
  * What is done to a running cluster, and undone. A fault counts only when it took effect: its victim was alive, a
- * reply really was swallowed.
+ * reply really was swallowed, another server really was promoted.
  */
+import type { TestPostgres } from '../../orders/ledger/conformance/test-postgres.ts'
 import type { Random } from '../../runtime/random.ts'
 import { type Cluster, isRunning } from '../cluster.ts'
 import { pause, until } from '../wait.ts'
 import type { OwnRedis } from './own-redis.ts'
+import type { SentinelGroup } from './sentinel-group.ts'
 
 export interface Site {
   readonly cluster: Cluster
-  readonly redis: OwnRedis
   readonly random: Random
 }
 
@@ -19,23 +20,29 @@ export interface Fault {
   strike(site: Site): Promise<number>
 }
 
+/** One is started after the other, and each is waited for, while Redis and ledger may be away. */
+const STARTED_AGAIN_WITHIN_MS = 60_000
+
+type Kind = 'node' | 'orders' | 'coordinator'
+
 /** A process that `up --restart` brings back. */
-function killed(kind: 'node' | 'orders' | 'coordinator'): Fault {
+export function killed(kind: Kind): Fault {
   return {
     name: `kill -9 ${kind}`,
     async strike(site) {
       const { name, pid } = await pick(site, kind)
       process.kill(pid, 'SIGKILL')
-      await until(`${name} to be started again`, () => {
+      const isBack = (): boolean => {
         const now = site.cluster.pids().get(name)
         return now !== undefined && now !== pid && isRunning(now)
-      })
+      }
+      await until(`${name} to be started again`, isBack, STARTED_AGAIN_WITHIN_MS)
       return 1
     },
   }
 }
 
-function paused(kind: 'node' | 'orders' | 'coordinator', fromMs: number, toMs: number): Fault {
+export function paused(kind: Kind, fromMs: number, toMs: number): Fault {
   return {
     name: `pause ${kind}`,
     async strike(site) {
@@ -51,41 +58,7 @@ function paused(kind: 'node' | 'orders' | 'coordinator', fromMs: number, toMs: n
   }
 }
 
-const killRedis: Fault = {
-  name: 'kill -9 redis',
-  async strike({ redis }) {
-    await redis.dieAndReturn()
-    return 1
-  },
-}
-
-const dropReplies: Fault = {
-  name: 'drop replies',
-  async strike(site) {
-    const { proxy } = site.redis
-    const wanted = between(site, 40, 60)
-    const before = proxy.droppedReplies
-    proxy.dropReplies(wanted)
-    // Everybody talks to Redis a few times a second, so replies keep coming, also between purchases.
-    await until('replies to be swallowed', () => proxy.droppedReplies >= before + wanted)
-    return proxy.droppedReplies - before
-  },
-}
-
-/** Something about the wire for a while. */
-function wire(name: string, disturb: (site: Site) => void, fromMs: number, toMs: number): Fault {
-  return {
-    name,
-    async strike(site) {
-      disturb(site)
-      await pause(between(site, fromMs, toMs))
-      site.redis.proxy.heal()
-      return 1
-    },
-  }
-}
-
-const reloadNginx: Fault = {
+export const reloadNginx: Fault = {
   name: 'reload nginx',
   async strike({ cluster }) {
     const pid = cluster.pids().get('nginx')
@@ -95,32 +68,108 @@ const reloadNginx: Fault = {
   },
 }
 
-export const KILLS: readonly Fault[] = [
-  killed('node'),
-  killed('node'),
-  killed('orders'),
-  killed('coordinator'),
-  killRedis,
-]
-export const PAUSES: readonly Fault[] = [
-  paused('node', 500, 4000),
-  paused('orders', 500, 2000),
-  paused('coordinator', 500, 4000),
-]
-export const DROPS: readonly Fault[] = [dropReplies]
-export const OTHERS: readonly Fault[] = [
-  wire('stall redis', ({ redis }) => redis.proxy.stall(), 300, 2500),
-  wire('delay redis', (site) => site.redis.proxy.delay(between(site, 5, 60)), 500, 2000),
-  wire('half-open redis', ({ redis }) => redis.proxy.halfOpen(), 300, 1500),
-  wire('cut redis', ({ redis }) => redis.proxy.cut(), 0, 100),
-  reloadNginx,
-]
+/** Among deaths it may come to no end; what counts is one that did. */
+export const rollingRestart: Fault = {
+  name: 'rolling restart',
+  strike: async ({ cluster }) => ((await cluster.farebox('roll')).code === 0 ? 1 : 0),
+}
+
+/** One after the other: a ledger that is away cannot be taken away. */
+export function ledgerFaults(postgres: TestPostgres): { readonly silent: Fault; readonly killed: Fault } {
+  let turn: Promise<unknown> = Promise.resolve()
+  const inTurn = (work: () => Promise<number>): Promise<number> => {
+    const done = turn.then(work)
+    turn = done
+    return done
+  }
+  return {
+    silent: {
+      name: 'ledger silent',
+      strike: (site) =>
+        inTurn(async () => {
+          await postgres.freeze()
+          await pause(between(site, 500, 2500))
+          await postgres.thaw()
+          return 1
+        }),
+    },
+    killed: {
+      name: 'kill -9 ledger',
+      strike: (site) =>
+        inTurn(async () => {
+          await postgres.kill()
+          await pause(between(site, 0, 1500))
+          await postgres.restart()
+          return 1
+        }),
+    },
+  }
+}
+
+export function redisFaults(redis: OwnRedis) {
+  const { proxy } = redis
+  /** Something about the wire for a while. */
+  const wire = (name: string, disturb: (site: Site) => void, fromMs: number, toMs: number): Fault => ({
+    name,
+    async strike(site) {
+      disturb(site)
+      await pause(between(site, fromMs, toMs))
+      proxy.heal()
+      return 1
+    },
+  })
+  const killed: Fault = {
+    name: 'kill -9 redis',
+    strike: async () => (await redis.dieAndReturn(), 1),
+  }
+  const diskFull: Fault = {
+    name: 'disk full',
+    strike: async () => (await redis.fillDisk(), 1),
+  }
+  const dropReplies: Fault = {
+    name: 'drop replies',
+    async strike(site) {
+      const wanted = between(site, 50, 60)
+      const before = proxy.droppedReplies
+      proxy.dropReplies(wanted)
+      // Everybody talks to Redis a few times a second, so replies keep coming, also between purchases.
+      await until('replies to be swallowed', () => proxy.droppedReplies >= before + wanted)
+      return wanted
+    },
+  }
+  const wires = [
+    wire('stall redis', () => proxy.stall(), 300, 2500),
+    wire('delay redis', (site) => proxy.delay(between(site, 5, 60)), 500, 2000),
+    wire('half-open redis', () => proxy.halfOpen(), 300, 1500),
+    wire('cut redis', () => proxy.cut(), 0, 100),
+  ]
+  return { killed, diskFull, dropReplies, wires }
+}
+
+/** Beside the promotion buyers meet a primary, and one or two nodes, that nobody else sees. */
+export function failovers(group: SentinelGroup): { readonly byKill: Fault; readonly byPartition: Fault } {
+  return {
+    byKill: {
+      name: 'kill -9 primary',
+      strike: async () => (await group.failoverByKill(), 1),
+    },
+    byPartition: {
+      name: 'partition primary',
+      async strike(site) {
+        const names = site.cluster.view.nodes.map(({ id }) => id)
+        const first = site.random.below(names.length)
+        const staying = [names[first], names[(first + 1) % names.length]].slice(0, 1 + site.random.below(2))
+        // Read anew at each look: one that dies meanwhile is started again, on the same side.
+        const pids = (): number[] => staying.flatMap((name) => site.cluster.pids().get(name ?? '') ?? [])
+        await group.failoverByPartition(pids, () => pause(between(site, 500, 2500)))
+        return 1
+      },
+    },
+  }
+}
 
 /** One that lives; if none of the kind does, the first that does again. */
-async function pick(
-  { cluster, random }: Site,
-  kind: 'node' | 'orders' | 'coordinator',
-): Promise<{ readonly name: string; readonly pid: number }> {
+async function pick({ cluster, random }: Site, kind: Kind): Promise<{ readonly name: string; readonly pid: number }> {
   const { nodes, orders, coordinators } = cluster.view
   const ids = { node: nodes, orders, coordinator: coordinators }[kind].map(({ id }) => id)
   const living = await until(`a living ${kind}`, () => {

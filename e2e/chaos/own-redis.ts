@@ -1,33 +1,37 @@
-/** A Redis of the test's own behind a proxy, as durable as the default `ack` asks for; it may die and be started again. */
+/**
+ * A Redis of the test's own behind a proxy, on a small disk of its own, as durable as the default `ack` asks for; it may
+ * die, also of a full disk, and be started again.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { freePort } from '../free-port.ts'
+import { mountSmallDisk, type SmallDisk } from '../small-disk.ts'
 import { withStore } from '../store.ts'
 import { until } from '../wait.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 
+/** Far more than a run of an hour writes between two rewrites. */
+const DISK_MB = 256
+
 export class OwnRedis {
   readonly proxy: TcpProxy
-  readonly #directory: string
+  readonly #disk: SmallDisk
   readonly #port: number
   #server: ChildProcess
   #turn: Promise<void> = Promise.resolve()
 
-  private constructor(directory: string, port: number, server: ChildProcess, proxy: TcpProxy) {
-    this.#directory = directory
+  private constructor(disk: SmallDisk, port: number, server: ChildProcess, proxy: TcpProxy) {
+    this.#disk = disk
     this.#port = port
     this.#server = server
     this.proxy = proxy
   }
 
   static async start(): Promise<OwnRedis> {
-    const directory = mkdtempSync(join(tmpdir(), 'farebox-chaos-'))
+    const disk = mountSmallDisk(DISK_MB)
     const port = await freePort()
     const proxy = await TcpProxy.start(() => port)
-    const redis = new OwnRedis(directory, port, spawnServer(directory, port), proxy)
+    const redis = new OwnRedis(disk, port, spawnServer(disk.path, port), proxy)
     await redis.#untilReady()
     return redis
   }
@@ -43,20 +47,39 @@ export class OwnRedis {
     return this.#turn
   }
 
+  /** Its disk has no room: with fsync on every write the server ends by itself. Then there is room again. */
+  fillDisk(): Promise<void> {
+    this.#turn = this.#turn.then(() => this.#fillAndRestart())
+    return this.#turn
+  }
+
   async end(): Promise<void> {
     await this.proxy.close()
     await this.#turn
     await this.#kill()
-    rmSync(this.#directory, { recursive: true, force: true })
+    this.#disk.unmount()
+  }
+
+  async #fillAndRestart(): Promise<void> {
+    const server = this.#server
+    this.#disk.fill()
+    try {
+      // Everybody writes to Redis a few times a second, also between purchases.
+      await until('Redis to end by itself', () => server.exitCode !== null || server.signalCode !== null)
+    } finally {
+      this.#disk.empty()
+    }
+    await this.#restart()
   }
 
   async #restart(): Promise<void> {
     await this.#kill()
-    this.#server = spawnServer(this.#directory, this.#port)
+    this.#server = spawnServer(this.#disk.path, this.#port)
     await this.#untilReady()
   }
 
   async #kill(): Promise<void> {
+    if (this.#server.exitCode !== null || this.#server.signalCode !== null) return
     const gone = once(this.#server, 'exit')
     this.#server.kill('SIGKILL')
     await gone

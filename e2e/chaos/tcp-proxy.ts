@@ -13,6 +13,9 @@ interface Pair {
   readonly server: Socket
 }
 
+/** Whether whoever connected from that port is on the other side of a partition. */
+export type IsApart = (clientPort: number) => boolean
+
 type Way = 'to_server' | 'to_client'
 
 export class TcpProxy {
@@ -25,6 +28,7 @@ export class TcpProxy {
   readonly #listener: Server
   #delayMs = 0
   #isStalled = false
+  #isApart: IsApart = () => false
   #acceptsOnly = false
   /** Replies still to be swallowed. */
   #toDrop = 0
@@ -46,13 +50,21 @@ export class TcpProxy {
     return (this.#listener.address() as AddressInfo).port
   }
 
+  /** Of those who are connected. */
+  get clientPorts(): number[] {
+    return [...this.#pairs].flatMap(({ client }) => client.remotePort ?? [])
+  }
+
   /** Nothing comes through in either direction until {@link heal}; nothing is lost either. */
   stall(): void {
     this.#isStalled = true
-    for (const { client, server } of this.#pairs) {
-      client.pause()
-      server.pause()
-    }
+    for (const pair of this.#pairs) stop(pair)
+  }
+
+  /** As {@link stall}, for some alone: what they send now may still arrive after {@link heal}, as in a real network. */
+  partition(isApart: IsApart): void {
+    this.#isApart = isApart
+    for (const pair of this.#pairs) if (isApart(pair.client.remotePort ?? 0)) stop(pair)
   }
 
   /** Everything takes so much longer, each way. */
@@ -80,7 +92,7 @@ export class TcpProxy {
     this.#delayMs = 0
     this.#acceptsOnly = false
     for (const orphan of this.#orphans) orphan.destroy()
-    if (!this.#isStalled) return
+    this.#isApart = () => false
     this.#isStalled = false
     for (const { client, server } of this.#pairs) {
       client.resume()
@@ -110,10 +122,7 @@ export class TcpProxy {
     this.#pairs.add(pair)
     this.#forward(pair, client, server, 'to_server')
     this.#forward(pair, server, client, 'to_client')
-    if (this.#isStalled) {
-      client.pause()
-      server.pause()
-    }
+    if (this.#isStalled || this.#isApart(client.remotePort ?? 0)) stop(pair)
   }
 
   #forward(pair: Pair, from: Socket, to: Socket, way: Way): void {
@@ -134,6 +143,11 @@ export class TcpProxy {
       else setTimeout(() => to.writable && to.write(bytes), this.#delayMs)
     })
   }
+}
+
+function stop({ client, server }: Pair): void {
+  client.pause()
+  server.pause()
 }
 
 function destroy({ client, server }: Pair): void {

@@ -14,6 +14,8 @@ export interface TestPostgres {
   readonly process: () => ChildProcess
   /** The server and its sessions stand still where they are: connections stay, and answer nothing. */
   freeze(): Promise<void>
+  /** Goes on where {@link freeze} stopped it. */
+  thaw(): Promise<void>
   /** The server and its sessions die with -9, frozen or not. Resolves when all are gone. */
   kill(): Promise<void>
   /** Starts it again on the same data, after it was killed. */
@@ -58,6 +60,9 @@ export async function startTestPostgres(settings: readonly string[] = []): Promi
     async freeze() {
       // The server first: then no session is added.
       for (const pid of [server.pid ?? 0, ...(await sessionsOf(server))]) process.kill(pid, 'SIGSTOP')
+    },
+    async thaw() {
+      for (const pid of [...(await sessionsOf(server)), server.pid ?? 0]) process.kill(pid, 'SIGCONT')
     },
     async kill() {
       const sessions = await sessionsOf(server)

@@ -1,0 +1,165 @@
+/**
+ * A partition of a Redis that Sentinels watch: the primary, and one node that still sees it, on one side; Sentinels, a
+ * replica that is promoted, and everybody else on the other. What is lost is what README says of each `ack`, nothing
+ * else, and the audit has the number. With `ack: ledger` nothing is: see e2e/chaos.
+ */
+import { afterEach, expect, it } from 'vitest'
+import { keptOrders, sellTheRest, untilSelling } from './chaos/selling.ts'
+import { SentinelGroup } from './chaos/sentinel-group.ts'
+import {
+  allEnded,
+  exactSale,
+  lostOrders,
+  noFalseScarcity,
+  oneOrderPerKey,
+  withinLimit,
+  type Order,
+} from './checkers.ts'
+import { type History, Rush } from './client.ts'
+import { Cluster, saleText } from './cluster.ts'
+import { type Buyer, say, wishOf } from './rush.ts'
+import { until } from './wait.ts'
+
+const STOCK = 1500
+/** Before and while the partition begins: half at the node that stays with the primary, half at nginx. */
+const BUYERS = 400
+/** Once the sale is open again on the other side, at the node that stayed. */
+const LATE = 60
+/** After which an operator decides. */
+const PATIENCE_MS = 2000
+/** How far a replica may be behind when the partition begins. */
+const LAG_MS = 1000
+
+let group: SentinelGroup
+let cluster: Cluster
+afterEach(async () => {
+  await cluster?.end()
+  await group?.end()
+})
+
+let buyers: Buyer[]
+
+async function start(ack: string): Promise<void> {
+  group = await SentinelGroup.start()
+  const config = `ack: ${ack}\nredis: { url: '${group.url}' }\n`
+  cluster = await Cluster.up({ nodes: 3, sale: saleText({ seat: STOCK }), config })
+  buyers = await cluster.tokens(BUYERS + LATE)
+}
+
+function crowd(count: number, target: string, arrivalMs = 10): Rush {
+  const wishes = buyers.splice(0, count).map((buyer) => wishOf(buyer))
+  return new Rush(wishes, { target: () => target, arrivalMs, attemptsMax: 1000, concurrency: LATE })
+}
+
+interface Status {
+  readonly sales: readonly {
+    readonly recovering: boolean
+    readonly missing: readonly string[]
+    readonly recoveringForMs: number | null
+  }[]
+}
+
+/** By itself, or by an operator, who sees in `status` that it stays closed and why. */
+async function untilOpen(): Promise<void> {
+  await until(
+    'the sale to be open',
+    async () => {
+      const [sale] = ((await cluster.farebox('status')).json as Partial<Status>).sales ?? []
+      if (sale !== undefined && sale.missing.length > 0 && (sale.recoveringForMs ?? 0) > PATIENCE_MS) {
+        await cluster.farebox('sale', 'recover', 'rush', '--yes')
+      }
+      return sale?.recovering === false
+    },
+    60_000,
+  )
+}
+
+interface Parted {
+  readonly fromMs: number
+  readonly toMs: number
+  readonly history: History
+  /** Orders that the node which stayed told when the sale was open on the other side. */
+  readonly soldApart: number
+}
+
+async function part(): Promise<Parted> {
+  const n1 = cluster.node('n1')
+  const early = [crowd(BUYERS / 2, n1.url), crowd(BUYERS / 2, cluster.view.url)]
+  const running = early.map((rush) => rush.run())
+  await until('some to be sold', () => early.every(({ sold }) => sold > BUYERS / 10))
+  const fromMs = performance.now()
+  let soldApart = 0
+  await group.failoverByPartition(
+    () => [n1.pid],
+    async () => {
+      await untilOpen()
+      const late = crowd(LATE, n1.url, 0)
+      running.push(late.run())
+      await until('buyers at the node that stayed', () => late.attempts >= LATE)
+      soldApart = late.sold
+    },
+  )
+  const toMs = performance.now()
+  await untilOpen()
+  await untilSelling(cluster, 'rush')
+  return { fromMs, toMs, history: (await Promise.all(running)).flat(), soldApart }
+}
+
+/** Everything but what was lost keeps every promise, sold out to the last ticket. */
+async function expectTheRestWhole(history: History, lost: readonly Order[]): Promise<void> {
+  const whole = [...history, ...(await sellTheRest(cluster, 'rush', STOCK))]
+  const ids = new Set(lost.map(({ id }) => id))
+  const kept = whole.filter(({ attempts }) => !attempts.some(({ orderId }) => orderId !== null && ids.has(orderId)))
+  expect([
+    ...exactSale(kept, { seat: STOCK }),
+    ...withinLimit(whole, 2),
+    ...oneOrderPerKey(whole),
+    ...noFalseScarcity(kept),
+    ...allEnded(whole),
+  ]).toEqual([])
+  const { fares } = await cluster.audit()
+  expect(fares).toMatchObject([
+    { stock: STOCK, remaining: 0, held: STOCK, countedHeld: STOCK, ledgerHeld: STOCK, diff: 0 },
+  ])
+}
+
+/** Tickets that nodes confirmed to buyers and the store does not know of, by the audit. */
+async function alarmedTickets(): Promise<number> {
+  const { problems } = await cluster.audit()
+  return problems.reduce((sum, { rule, witness }) => {
+    expect(rule).toBe('confirmed_counter')
+    const [, confirmed, known] =
+      /^node n1 confirmed (\d+) tickets, the store's record of it says (\d+)$/.exec(witness) ?? []
+    return sum + Number(confirmed) - Number(known)
+  }, 0)
+}
+
+function expectLostIn({ fromMs, toMs }: Parted, lost: readonly Order[]): void {
+  const times = lost.map(({ purchase }) => purchase.attempts.find(({ orderId }) => orderId !== null)?.completedMs ?? 0)
+  expect(times.filter((ms) => ms < fromMs - LAG_MS || ms > toMs)).toEqual([])
+}
+
+async function expectOnlyThatLost(apart: Parted, history: History): Promise<void> {
+  const lost = lostOrders(history, await keptOrders(cluster, 'rush'))
+  const alarm = await alarmedTickets()
+  say(`${lost.length} acknowledged orders lost, the audit misses ${alarm} tickets`)
+  expect(apart.soldApart).toBeGreaterThan(0)
+  expect(lost.length).toBeGreaterThanOrEqual(apart.soldApart)
+  expect(alarm).toBeGreaterThanOrEqual(lost.length)
+  expectLostIn(apart, lost)
+  await expectTheRestWhole(history, lost)
+}
+
+it('ack: redis loses what was told on the wrong side of the partition, and nothing else', async () => {
+  await start('redis')
+  const apart = await part()
+  await expectOnlyThatLost(apart, apart.history)
+})
+
+it('ack: replicated tells nobody on the wrong side of the partition, and loses nothing', async () => {
+  await start('replicated')
+  const { soldApart, history } = await part()
+  expect(soldApart).toBe(0)
+  expect(lostOrders(history, await keptOrders(cluster, 'rush'))).toEqual([])
+  await expectTheRestWhole(history, [])
+})
