@@ -1,15 +1,25 @@
 /** What happens to the cluster while buyers come. Everything is hit by its own pid. */
 import { setTimeout as pause } from 'node:timers/promises'
+import { RULES } from '../ratios/site.ts'
 import type { Stage } from './spec.ts'
 
 /** How long Redis stands still, each time; the last is longer than a node waits for a reply. */
 const PULSES_MS = [200, 400, 800, 1300]
 const BETWEEN_PULSES_MS = 1000
 
+/** The load tool takes its time to begin: nothing is to happen before there is somebody whom it can hit. */
+function someoneBought({ cluster }: Stage): () => Promise<boolean> {
+  return async () => {
+    const sale = await cluster.stock.sales.read(cluster.saleId, RULES)
+    return sale?.fares.some(({ held, paid }) => held + paid > 0) === true
+  }
+}
+
 /** Redis stops and goes on, as on a machine that swaps, saves, or is moved. */
 export async function pulseRedis(stage: Stage): Promise<void> {
   const { pid } = stage.cluster.view.redis
   let pulses = 0
+  await stage.until(someoneBought(stage))
   try {
     for (const pulseMs of PULSES_MS) {
       if ((await stage.until(waited(BETWEEN_PULSES_MS))) === 'over') break
@@ -27,6 +37,7 @@ export async function pulseRedis(stage: Stage): Promise<void> {
 
 /** The whole fleet, node by node, by the operator's command. */
 export async function rollFleet(stage: Stage): Promise<void> {
+  await stage.until(someoneBought(stage))
   await stage.until(waited(stage.size.seconds * 200))
   const excused = stage.cluster.view.nodes.map(({ id }) => stage.excuse(id))
   stage.mark('farebox roll')

@@ -47,7 +47,9 @@ const marksPlugin = (marks) => ({
         ctx.moveTo(x, bbox.top)
         ctx.lineTo(x, bbox.top + bbox.height)
         ctx.stroke()
-        ctx.fillText(String(n + 1), x + 3 * devicePixelRatio, bbox.top + 11 * devicePixelRatio)
+        const isLast = x > bbox.left + bbox.width - 16 * devicePixelRatio
+        ctx.textAlign = isLast ? 'right' : 'left'
+        ctx.fillText(String(n + 1), x + (isLast ? -3 : 3) * devicePixelRatio, bbox.top + 11 * devicePixelRatio)
       })
       ctx.restore()
     },
