@@ -1,5 +1,6 @@
 /** `npm run bench -- [CHOICE] [options]`. */
 import { fileURLToPath } from 'node:url'
+import { runAll } from './ledger/all.ts'
 import { runKeepUp } from './ledger/keep-up.ts'
 import { runLedger } from './ledger/main.ts'
 import { LEDGERS, type LedgerKind } from './ledger/orders-process.ts'
@@ -50,8 +51,9 @@ npm run bench -- opening [--nodes 4] [--rounds 3] [--strict]
 npm run bench -- micro [--seconds 1] [--only QUESTION,QUESTION]
   What the parts of a purchase cost, each alone. Questions: ${QUESTIONS.map(({ name }) => name).join(', ')}.
 
-npm run bench -- ledger [--orders 100000] [--rounds 3] [--strict]
+npm run bench -- ledger [--all] [--orders 100000] [--rounds 3] [--strict]
   How fast a backlog of orders reaches the ledger, on PGlite and on a PostgreSQL server of its own.
+  --all adds the two below on both databases, with --pairs, --seconds and --rate, and prints one table: 15 minutes.
 
 npm run bench -- ledger-stopped [--ledger pglite|postgres] [--pairs 7] [--seconds 10] [--rate 3000] [--strict]
   What a buyer waits with the ledger stopped (kill -9 of the orders process, or of PostgreSQL) against with it running:
@@ -174,8 +176,18 @@ async function chooseMicro(rest: readonly string[], options: BenchOptions): Prom
 
 async function chooseLedger(rest: readonly string[], options: BenchOptions): Promise<number> {
   none(rest)
-  const { strict } = options
-  return runLedger({ orders: options.number('orders'), rounds: options.number('rounds', 3), strict })
+  const { strict, all } = options
+  const [orders, rounds] = [options.number('orders'), options.number('rounds', 3)]
+  if (!all) return runLedger({ orders, rounds, strict })
+  return runAll({
+    orders,
+    rounds,
+    pairs: options.number('pairs'),
+    rate: options.number('rate'),
+    pairSeconds: options.number('seconds', 10),
+    keepUpSeconds: options.number('seconds', 60),
+    strict,
+  })
 }
 
 async function chooseStopped(rest: readonly string[], options: BenchOptions): Promise<number> {

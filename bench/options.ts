@@ -33,6 +33,7 @@ export interface BenchOptions {
   readonly ledger: string
   readonly strict: boolean
   readonly quick: boolean
+  readonly all: boolean
   readonly help: boolean
   readonly k6: string | undefined
   readonly out: string | undefined
@@ -62,11 +63,12 @@ export function readOptions(args: readonly string[]): BenchOptions {
         out: text,
         strict: flag,
         quick: flag,
+        all: flag,
         help: { ...flag, short: 'h' },
       },
     }),
   )
-  const { ledger, strict, quick, help, k6, out } = values
+  const { ledger, strict, quick, all, help, k6, out } = values
   return {
     words: positionals,
     number: (name, otherwise) => wholeOf(name, values[name] ?? String(NUMBERS[name] ?? otherwise)),
@@ -75,6 +77,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     ledger,
     strict,
     quick,
+    all,
     help,
     k6,
     out,

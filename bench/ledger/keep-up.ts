@@ -27,15 +27,20 @@ const LOOK_EVERY_MS = 500
 /** From nothing behind to the ordinary is no growth. */
 const SETTLED_AFTER_SECONDS = 1
 
-export function runKeepUp(options: KeepUpOptions): Promise<number> {
-  return withPlan(options, async (plan) => {
-    const verdicts = await withStage(plan, (stage) => sellAndWatch(stage, options))
-    say(`\n${verdictLines(verdicts).join('\n')}`)
-    return exitCode(verdicts, options.strict)
-  })
+export async function runKeepUp(options: KeepUpOptions): Promise<number> {
+  const verdicts = await measureKeepUp(options)
+  say(`\n${verdictLines(verdicts).join('\n')}`)
+  return exitCode(verdicts, options.strict)
 }
 
-async function sellAndWatch(stage: PacedStage, { rate, kind }: KeepUpOptions): Promise<Verdict[]> {
+export function measureKeepUp(options: Omit<KeepUpOptions, 'strict'>): Promise<Verdict[]> {
+  return withPlan(options, async (plan) => withStage(plan, (stage) => sellAndWatch(stage, options)))
+}
+
+async function sellAndWatch(
+  stage: PacedStage,
+  { rate, kind }: Pick<KeepUpOptions, 'rate' | 'kind'>,
+): Promise<Verdict[]> {
   const { site, ledger, total, count, sell } = stage
   const points: BacklogPoint[] = []
   const startMs = performance.now()

@@ -26,24 +26,28 @@ export interface LedgerBenchOptions {
 }
 
 export async function runLedger(options: LedgerBenchOptions): Promise<number> {
+  const verdicts = await measureDrain(options)
+  process.stdout.write(`\n${verdictLines(verdicts).join('\n')}\n`)
+  return exitCode(verdicts, options.strict)
+}
+
+export async function measureDrain(options: Omit<LedgerBenchOptions, 'strict'>): Promise<Verdict[]> {
   const pglite = await rates('PGlite', options, drainIntoPglite)
   const server = await startTestPostgres()
   execFileSync('taskset', ['-apc', String(SERVER_CORE), String(server.process().pid)], { stdio: 'ignore' })
   const postgres = await rates('PostgreSQL', options, async (orders) => drain(await server.database(), orders))
   await server.stop()
   const what = `orders a second, backlog of ${options.orders}, batches of 1,000, synced`
-  const verdicts: Verdict[] = [
+  return [
     judgeValue({ name: `PGlite: ${what}`, atLeast: 10_000 }, pglite),
     judgeValue({ name: `PostgreSQL: ${what}`, atLeast: 15_000 }, postgres),
   ]
-  process.stdout.write(`\n${verdictLines(verdicts).join('\n')}\n`)
-  return exitCode(verdicts, options.strict)
 }
 
 /** The median of the rounds. */
 async function rates(
   name: string,
-  { orders, rounds }: LedgerBenchOptions,
+  { orders, rounds }: Omit<LedgerBenchOptions, 'strict'>,
   run: (orders: number) => Promise<Drained>,
 ): Promise<number> {
   const found: number[] = []

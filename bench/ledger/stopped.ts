@@ -2,7 +2,7 @@
  * `npm run bench -- ledger-stopped`: what a buyer waits for an answer, with the ledger stopped against with it running.
  * The two must not differ: no purchase waits for the ledger. Pairs in turn, each sample from a fresh start.
  */
-import { exitCode, judgeValue, median, verdictLines } from '../report/verdicts.ts'
+import { exitCode, judgeValue, median, type Verdict, verdictLines } from '../report/verdicts.ts'
 import { pacedFaults, type PacedSummary } from '../paced/run.ts'
 import type { LedgerKind } from './orders-process.ts'
 import { drained, type PacedPlan, type PacedStage, withPlan, withStage } from './paced-site.ts'
@@ -19,7 +19,13 @@ interface Sample extends PacedSummary {
   readonly faults: readonly string[]
 }
 
-export function runStopped(options: StoppedOptions): Promise<number> {
+export async function runStopped(options: StoppedOptions): Promise<number> {
+  const verdicts = await measureStopped(options)
+  say(`\n${verdictLines(verdicts).join('\n')}`)
+  return exitCode(verdicts, options.strict)
+}
+
+export function measureStopped(options: Omit<StoppedOptions, 'strict'>): Promise<Verdict[]> {
   return withPlan(options, async (plan) => {
     const ratios: number[] = []
     const faults: string[] = []
@@ -32,9 +38,8 @@ export function runStopped(options: StoppedOptions): Promise<number> {
     }
     const what = options.kind === 'pglite' ? 'orders process' : 'PostgreSQL'
     const name = `p99 at ${options.rate} purchases/s, ${what} stopped against running, median of ${options.pairs} pairs`
-    const verdicts = [judgeValue({ name, atLeast: 0.8, atMost: 1.25 }, median(ratios), faults)]
-    say(`\npairs: ${ratios.map((ratio) => ratio.toFixed(3)).join(', ')}\n${verdictLines(verdicts).join('\n')}`)
-    return exitCode(verdicts, options.strict)
+    say(`pairs: ${ratios.map((ratio) => ratio.toFixed(3)).join(', ')}`)
+    return [judgeValue({ name, atLeast: 0.8, atMost: 1.25 }, median(ratios), faults)]
   })
 }
 
