@@ -131,3 +131,7 @@ export async function updateOrders(query: Query, changes: readonly OrderChange[]
   )
   assert(rows.length === changes.length, `${changes.length - rows.length} orders changed under the sale's lock`)
 }
+
+export function ordersOf(placed: readonly PlacedOrder[]): LedgerOrder[] {
+  return placed.map(({ order }) => order)
+}

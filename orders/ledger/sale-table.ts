@@ -1,6 +1,6 @@
 /** Sales with their fares, as rows. */
 import type { SaleDefinition, SaleState } from '../../stock/core/words.ts'
-import type { Query } from './database.ts'
+import type { Query, Transaction } from './database.ts'
 import type { LedgerFare, LedgerSale } from './ledger.ts'
 
 interface SaleRow {
@@ -53,4 +53,28 @@ function saleOf(rows: readonly SaleRow[]): LedgerSale[] {
     },
   }
   return [sale]
+}
+
+export async function insertSale(transaction: Transaction, definition: SaleDefinition): Promise<boolean> {
+  const { id, limitPerBuyer, opensAtMs, fares } = definition
+  const inserted = await transaction.query(
+    `insert into sales (id, definition, limit_per_buyer, state, era) values ($1, $2, $3, $4, 1)
+      on conflict (id) do nothing returning id`,
+    [id, JSON.stringify(definition), limitPerBuyer, opensAtMs === null ? 'draft' : 'scheduled'],
+  )
+  if (inserted.length === 0) return false
+  await transaction.query(
+    `insert into fares (sale_id, id, place, price_amount, price_currency, stock)
+      select $1, n.id, n.place, n.amount, n.currency, n.stock
+      from unnest($2::text[], $3::bigint[], $4::text[], $5::bigint[])
+        with ordinality as n (id, amount, currency, stock, place)`,
+    [
+      id,
+      fares.map((fare) => fare.id),
+      fares.map(({ price }) => price.amount),
+      fares.map(({ price }) => price.currency),
+      fares.map(({ stock }) => stock),
+    ],
+  )
+  return true
 }

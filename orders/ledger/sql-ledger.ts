@@ -8,8 +8,10 @@
  */
 import type { Order, SaleDefinition, SaleState } from '../../stock/core/words.ts'
 import type { Database, Query, Transaction } from './database.ts'
+import { idOfKey, keyOf, selectDeadLetters } from './dead-letters.ts'
 import { type Clocks, decideAll, lapsedUpToMs, withFate } from './fate.ts'
-import { fitted, type Intake, isConflict, planIntake, reconciledAll, type Room, TRIES_MAX } from './intake.ts'
+import { type Insert, insertCarefully, insertWhole } from './insertion.ts'
+import { planIntake, TRIES_MAX } from './intake.ts'
 import type {
   DeadLetter,
   Decision,
@@ -25,30 +27,10 @@ import type {
   TakeResult,
   Watermark,
 } from './ledger.ts'
-import {
-  insertOrders,
-  type OrderChange,
-  type PlacedOrder,
-  selectById,
-  selectOrders,
-  updateOrders,
-} from './order-table.ts'
-import { readSales } from './sale-table.ts'
+import { type OrderChange, ordersOf, type PlacedOrder, selectById, selectOrders, updateOrders } from './order-table.ts'
+import { advance, eraOf, givePositions, lockSale, lockSalesOf, whyNotTaken } from './sale-lock.ts'
+import { insertSale, readSales } from './sale-table.ts'
 import { isRefused } from './sql-error.ts'
-
-interface Taken {
-  readonly inserted: number
-  /** The rows of the batch as they are now. */
-  readonly orders: readonly LedgerOrder[]
-  readonly conflicts: readonly string[]
-  readonly setAside: readonly string[]
-}
-
-/** A sale's row, locked. */
-interface LockedSale {
-  readonly last_position: number
-  readonly now_ms: number
-}
 
 const OK_CURSOR = /^(\d{1,15})-([0-9a-z]{1,64})$/
 
@@ -370,284 +352,13 @@ export class SqlLedger implements Ledger {
   }
 }
 
-type Insert = (transaction: Transaction, saleId: string, intake: Intake, position: number) => Promise<Taken>
-
-/** All at once. Rejects when the database refuses any of them. */
-async function insertWhole(transaction: Transaction, saleId: string, intake: Intake, position: number): Promise<Taken> {
-  const placed = placedAfter(position, intake.orders)
-  const inserted = await insertOrders(transaction, saleId, placed)
-  const rest = placed.filter(({ order }) => !inserted.has(order.id))
-  const known = rest.length > 0 ? await reconcile(transaction, intake, rest) : new Map<string, LedgerOrder>()
-  await setAside(transaction, saleId, intake.faults)
-  const news = ordersOf(placed).filter(({ id }) => inserted.has(id))
-  return {
-    inserted: inserted.size,
-    orders: [...news, ...known.values()],
-    conflicts: [],
-    setAside: intake.faults.map(({ record }) => record.id),
-  }
-}
-
-/** First fits the new ones under the stock; if the rest is refused even so, inserts one by one. */
-async function insertCarefully(
-  transaction: Transaction,
-  saleId: string,
-  intake: Intake,
-  position: number,
-  former: readonly DeadLetter[] = [],
-): Promise<Taken> {
-  const placed = placedAfter(position, intake.orders)
-  const known = await reconcile(transaction, intake, placed)
-  const news = placed.filter(({ order }) => !known.has(order.id))
-  const books = await readBooks(transaction, saleId)
-  const plan = fittedInto(books, news)
-  const whole = await attempt(transaction, async () => insertOrders(transaction, saleId, plan))
-  const { orders, refused } =
-    whole.error === null
-      ? { orders: ordersOf(plan).filter(({ id }) => whole.value.has(id)), refused: [] }
-      : await insertSingly(transaction, saleId, news)
-  const faults = [...intake.faults, ...refused.flatMap(({ id, error }) => faultOf(intake.records.get(id), error))]
-  await setAside(transaction, saleId, faults, former)
-  return {
-    inserted: orders.length,
-    orders: [...orders, ...known.values()],
-    conflicts: orders.filter(isConflict).map(({ id }) => id),
-    setAside: faults.map(({ record }) => record.id),
-  }
-}
-
-/** Slow, several statements each; only for a batch in which some row is refused for another reason than the stock. */
-async function insertSingly(
-  transaction: Transaction,
-  saleId: string,
-  news: readonly PlacedOrder[],
-): Promise<{ readonly orders: LedgerOrder[]; readonly refused: { readonly id: string; readonly error: string }[] }> {
-  const orders: LedgerOrder[] = []
-  const refused: { id: string; error: string }[] = []
-  for (const one of news) {
-    const plan = fittedInto(await readBooks(transaction, saleId), [one])
-    const result = await attempt(transaction, async () => insertOrders(transaction, saleId, plan))
-    if (result.error !== null) refused.push({ id: one.order.id, error: result.error.message })
-    else if (result.value.size > 0) orders.push(...ordersOf(plan))
-  }
-  return { orders, refused }
-}
-
-function faultOf(record: Order | undefined, error: string): Intake['faults'] {
-  return record === undefined ? [] : [{ record, error }]
-}
-
-function placedAfter(position: number, orders: readonly LedgerOrder[]): PlacedOrder[] {
-  return orders.map((order, index) => ({ order, position: position + index + 1 }))
-}
-
-function fittedInto({ rooms, nowMs }: Books, placed: readonly PlacedOrder[]): PlacedOrder[] {
-  const orders = fitted(ordersOf(placed), rooms, nowMs)
-  return placed.map(({ order, position }, index) => ({ order: orders[index] ?? order, position }))
-}
-
-/** Undoes the work where the database refuses it, and keeps the transaction. */
-async function attempt<T>(
-  transaction: Transaction,
-  work: () => Promise<T>,
-): Promise<{ readonly error: null; readonly value: T } | { readonly error: Error }> {
-  await transaction.query('savepoint attempt')
-  try {
-    const value = await work()
-    await transaction.query('release savepoint attempt')
-    return { error: null, value }
-  } catch (error) {
-    if (!isRefused(error)) throw error
-    await transaction.query('rollback to savepoint attempt')
-    return { error }
-  }
-}
-
-/** Brings the orders that are there already up to what their records say; returns all that are there, as they are then. */
-async function reconcile(
-  transaction: Transaction,
-  intake: Intake,
-  placed: readonly PlacedOrder[],
-): Promise<ReadonlyMap<string, LedgerOrder>> {
-  const positions = new Map(placed.map(({ order, position }) => [order.id, position]))
-  const known = await selectById(transaction, [...positions.keys()])
-  const after = reconciledAll(ordersOf(known), intake.records)
-  const before = new Map(known.map((one) => [one.order.id, one]))
-  const changes = after.flatMap((order): OrderChange[] => {
-    const was = before.get(order.id)
-    if (was === undefined) return []
-    const isMoved = was.order.state !== order.state
-    return [{ order, before: was.order.state, position: (isMoved ? positions.get(order.id) : null) ?? was.position }]
-  })
-  await updateOrders(transaction, changes)
-  return new Map([...known.map(({ order }) => order), ...after].map((order) => [order.id, order]))
-}
-
-interface Books {
-  readonly rooms: ReadonlyMap<string, Room>
-  readonly nowMs: number
-}
-
-async function readBooks(transaction: Transaction, saleId: string): Promise<Books> {
-  const rows = await transaction.query<{ id: string; free: number; now_ms: number }>(
-    'select id, stock - held - paid as free, ledger_now_ms() as now_ms from fares where sale_id = $1',
-    [saleId],
-  )
-  return { rooms: new Map(rows.map(({ id, free }) => [id, { free }])), nowMs: rows[0]?.now_ms ?? Number.NaN }
-}
-
-/** Moves the cursor if it is where the batch begins, and gives positions; null when it is not. */
-async function advance(
-  transaction: Transaction,
-  saleId: string,
-  { storeEra, after, upTo }: EventBatch,
-  positions: number,
-): Promise<number | null> {
-  const [row] = await transaction.query<{ last_position: number }>(
-    `update sales set taken_era = $5, taken_seq = $6, last_position = last_position + $7::bigint
-      where id = $1 and era = $2 and taken_era = $3 and taken_seq = $4 returning last_position`,
-    [saleId, storeEra, after.era, after.seq, upTo.era, upTo.seq, positions],
-  )
-  return row === undefined ? null : row.last_position - positions
-}
-
-async function whyNotTaken(transaction: Transaction, saleId: string, { storeEra }: EventBatch): Promise<TakeResult> {
-  const [row] = await transaction.query<{ era: number; taken_era: number; taken_seq: number }>(
-    'select era, taken_era, taken_seq from sales where id = $1',
-    [saleId],
-  )
-  if (row === undefined) return { outcome: 'no_such_sale' }
-  if (row.era !== storeEra) return { outcome: 'fenced', era: row.era }
-  return { outcome: 'moved', taken: { era: row.taken_era, seq: row.taken_seq } }
-}
-
-/** Null when the era is another. */
-async function givePositions(
-  transaction: Transaction,
-  saleId: string,
-  era: number,
-  positions: number,
-): Promise<number | null> {
-  const [row] = await transaction.query<{ last_position: number }>(
-    'update sales set last_position = last_position + $3::bigint where id = $1 and era = $2 returning last_position',
-    [saleId, era, positions],
-  )
-  return row === undefined ? null : row.last_position - positions
-}
-
-async function eraOf(transaction: Transaction, saleId: string): Promise<number> {
-  const [row] = await transaction.query<{ era: number }>('select era from sales where id = $1', [saleId])
-  return row?.era ?? 0
-}
-
-/** Null when there is no such sale, or its era is not the one expected. */
-async function lockSale(transaction: Transaction, saleId: string, era?: number): Promise<LockedSale | null> {
-  const [row] = await transaction.query<LockedSale & { readonly era: number }>(
-    'select last_position, era, ledger_now_ms() as now_ms from sales where id = $1 for no key update',
-    [saleId],
-  )
-  return row === undefined || (era !== undefined && row.era !== era) ? null : row
-}
-
-/** Their last positions by sale. */
-async function lockSalesOf(transaction: Transaction, orderIds: readonly string[]): Promise<Map<string, number>> {
-  const rows = await transaction.query<{ id: string; last_position: number }>(
-    `select id, last_position from sales
-      where id in (
-        select sale_id from orders where id = any($1::text[])
-        union select sale_id from dead_letters where order_id = any($1::text[])
-      )
-      order by id for no key update`,
-    [orderIds],
-  )
-  return new Map(rows.map(({ id, last_position: position }) => [id, position]))
-}
-
 async function nowMs(query: Query): Promise<number> {
   const [row] = await query.query<{ now_ms: number }>('select ledger_now_ms() as now_ms')
   return row?.now_ms ?? Number.NaN
 }
 
-async function insertSale(transaction: Transaction, definition: SaleDefinition): Promise<boolean> {
-  const { id, limitPerBuyer, opensAtMs, fares } = definition
-  const inserted = await transaction.query(
-    `insert into sales (id, definition, limit_per_buyer, state, era) values ($1, $2, $3, $4, 1)
-      on conflict (id) do nothing returning id`,
-    [id, JSON.stringify(definition), limitPerBuyer, opensAtMs === null ? 'draft' : 'scheduled'],
-  )
-  if (inserted.length === 0) return false
-  await transaction.query(
-    `insert into fares (sale_id, id, place, price_amount, price_currency, stock)
-      select $1, n.id, n.place, n.amount, n.currency, n.stock
-      from unnest($2::text[], $3::bigint[], $4::text[], $5::bigint[])
-        with ordinality as n (id, amount, currency, stock, place)`,
-    [
-      id,
-      fares.map((fare) => fare.id),
-      fares.map(({ price }) => price.amount),
-      fares.map(({ price }) => price.currency),
-      fares.map(({ stock }) => stock),
-    ],
-  )
-  return true
-}
-
-/** `former` are letters that were tried again just now. */
-async function setAside(
-  transaction: Transaction,
-  saleId: string,
-  faults: Intake['faults'],
-  former: readonly DeadLetter[] = [],
-): Promise<void> {
-  if (faults.length === 0) return
-  const tries = faults.map(({ record }) => (former.find(({ orderId }) => orderId === record.id)?.tries ?? 0) + 1)
-  await transaction.query(
-    `insert into dead_letters (order_id, sale_id, record, tries, error, is_dead)
-      select n.order_id, $1, n.record, n.tries, n.error, n.tries >= $6::integer
-      from unnest($2::text[], $3::text[], $4::integer[], $5::text[]) as n (order_id, record, tries, error)
-      on conflict (order_id) do nothing`,
-    [
-      saleId,
-      faults.map(({ record }) => keyOf({ orderId: record.id })),
-      faults.map(({ record }) => JSON.stringify(record)),
-      tries,
-      faults.map(({ error }) => error.replaceAll('\0', '')),
-      TRIES_MAX,
-    ],
-  )
-}
-
-async function selectDeadLetters(query: Query, saleId: string): Promise<DeadLetter[]> {
-  const rows = await query.query<{
-    record: string
-    tries: number
-    error: string
-    is_dead: boolean
-    released_ms: number | null
-  }>('select record, tries, error, is_dead, released_ms from dead_letters where sale_id = $1 order by order_id', [
-    saleId,
-  ])
-  return rows.map(({ record, tries, error, is_dead: isDead, released_ms: releasedMs }) => {
-    const order = JSON.parse(record) as Order
-    return { orderId: order.id, saleId, order, tries, error, isDead, isReleased: releasedMs !== null }
-  })
-}
-
-/** SQL's text has no zero byte, and an id that is unreadable must not stop the others. */
-function keyOf({ orderId }: { readonly orderId: string }): string {
-  return encodeURIComponent(orderId)
-}
-
-function idOfKey(key: string): string {
-  return decodeURIComponent(key)
-}
-
 function reasonOf(fate: Decision['fate']): string | null {
   return fate.state === 'released' ? fate.reason : null
-}
-
-function ordersOf(placed: readonly PlacedOrder[]): LedgerOrder[] {
-  return placed.map(({ order }) => order)
 }
 
 function pageOf(found: readonly LedgerOrder[], limit: number): Page<LedgerOrder> {

@@ -9,19 +9,13 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import type { Ledger, LedgerOrder } from '../ledger/ledger.ts'
 import { type MoneyProblem, moneyProblems } from './agreement.ts'
+import type { Anomaly, NotedAnomaly } from './anomalies.ts'
 import type { LatePayment } from './charge.ts'
 import { type DistrustCount, Distrust } from './distrust.ts'
 import type { PaymentMetrics } from './payment-metrics.ts'
-import type {
-  Anomaly,
-  DueRefund,
-  DueRetake,
-  EventResult,
-  JudgeContext,
-  NotedAnomaly,
-  PaymentLedger,
-  RefundOrderResult,
-} from './payment-ledger.ts'
+import type { DueRefund, DueRetake } from './due-money.ts'
+import type { JudgeContext } from './money-work.ts'
+import type { EventResult, PaymentLedger, RefundOrderResult } from './payment-ledger.ts'
 import type { PaymentProvider, RefundAnswer, WebhookRefusal } from './provider.ts'
 import { type RetakeOrder, retakeOrderId } from './retake-order.ts'
 
