@@ -30,12 +30,13 @@ const PACKAGES = {
   chromium: 'chromium',
   postgres: 'postgresql',
   tmux: 'tmux',
+  zsh: 'zsh',
 }
 
 const SERVERS = ['redis-server', 'nginx']
 const NEEDED = {
   up: SERVERS,
-  test: [...SERVERS, 'wrk', 'hey', 'ab', 'chromium', 'postgres', 'tmux'],
+  test: [...SERVERS, 'wrk', 'hey', 'ab', 'chromium', 'postgres', 'tmux', 'zsh'],
   bench: [...SERVERS, 'wrk', 'postgres'],
   chaos: SERVERS,
   sim: [],

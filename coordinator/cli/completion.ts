@@ -18,32 +18,65 @@ export const registerCompletion: RegisterCommand = (cli) => {
     )
 }
 
-/** zsh understands bash's own words for it. */
+/** Words whose value is a file or a directory. */
+const FILE_OPTIONS = '--dir|--token-file|--config|--sale'
+/** Commands whose arguments may be files. */
+const FILE_COMMANDS = "'sale/create'|'token'|'up'"
+
 export function completionScript(program: Command, shell: 'bash' | 'zsh'): string {
-  const cases = entriesOf(program, [])
-    .map(({ path, words }) => `    '${path}') words='${words.join(' ')}' ;;`)
-    .join('\n')
-  const head = shell === 'zsh' ? 'autoload -U +X bashcompinit && bashcompinit\n' : ''
-  return `${head}_farebox() {
-  local path='' word words='' current="\${COMP_WORDS[COMP_CWORD]}" i
+  const paths = ` ${pathsOf(program).join(' ')} `
+  return shell === 'zsh' ? zshScript(paths, entriesOf(program, [])) : bashScript(paths, entriesOf(program, []))
+}
+
+function bashScript(paths: string, entries: readonly Entry[]): string {
+  return `_farebox() {
+  local place='' word words='' current="\${COMP_WORDS[COMP_CWORD]}" i
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="\${COMP_WORDS[i]}"
-    case " ${pathsOf(program).join(' ')} " in
-      *" \${path:+$path/}$word "*) path="\${path:+$path/}$word" ;;
+    case "${paths}" in
+      *" \${place:+$place/}$word "*) place="\${place:+$place/}$word" ;;
     esac
   done
-  case "$path" in
-${cases}
+  case "$place" in
+${entries.map(({ path, words }) => `    '${path}') words='${words.join(' ')}' ;;`).join('\n')}
   esac
   case "\${COMP_WORDS[COMP_CWORD-1]}" in
-    --dir|--token-file|--config|--sale) compopt -o default 2>/dev/null; COMPREPLY=(); return ;;
+    ${FILE_OPTIONS}) compopt -o default 2>/dev/null; COMPREPLY=(); return ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
-  case "$path" in
-    'sale/create'|'token'|'up') [ \${#COMPREPLY[@]} -eq 0 ] && compopt -o default 2>/dev/null ;;
+  case "$place" in
+    ${FILE_COMMANDS}) [ \${#COMPREPLY[@]} -eq 0 ] && compopt -o default 2>/dev/null ;;
   esac
 }
 complete -F _farebox farebox
+`
+}
+
+/** In zsh's own words: its copy of bash's needs more than is there, and takes \`path\` for where programs are. */
+function zshScript(paths: string, entries: readonly Entry[]): string {
+  return `#compdef farebox
+_farebox() {
+  local place='' word i
+  local -a offered
+  for ((i = 2; i < CURRENT; i++)); do
+    word="\${words[i]}"
+    case "${paths}" in
+      *" \${place:+$place/}$word "*) place="\${place:+$place/}$word" ;;
+    esac
+  done
+  case "\${words[CURRENT-1]}" in
+    ${FILE_OPTIONS}) _files; return ;;
+  esac
+  case "$place" in
+${entries.map(({ path, words }) => `    '${path}') offered=(${words.join(' ')}) ;;`).join('\n')}
+  esac
+  compadd -- $offered && return
+  case "$place" in
+    ${FILE_COMMANDS}) _files ;;
+  esac
+}
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i -D }
+compdef _farebox farebox
 `
 }
 
