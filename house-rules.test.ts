@@ -67,6 +67,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'coordinator/supervise': [
     'coordinator/supervise',
+    'http/pinned-fetch',
     'node/heap',
     'loadbalancer',
     'config',

@@ -1,8 +1,8 @@
 /** What an operator does to a running fleet, while buyers who never repeat a request go on buying. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import http from 'node:http'
-import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { copyFileSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buyOnce, request, Rush, type Attempt, type Purchase } from './client.ts'
 import {
@@ -24,13 +24,20 @@ const BUYERS = 11_000
 /** After the change in mid-sale. */
 const STOCK_AT_LAST = 9200
 
+/** A certificate for 127.0.0.1, valid for a century, and its key: no secret. */
+function pem(name: 'cert' | 'key'): string {
+  return join(import.meta.dirname, 'tls', `loopback-${name}.pem`)
+}
+/** Every command of this file goes over TLS, and trusts the certificate because it is the cluster's. */
+const ADMIN_TLS = `admin: { certFile: ${pem('cert')}, keyFile: ${pem('key')} }\n`
+
 let cluster: Cluster
 let buyers: Buyer[]
 /** All that any buyer of this file did. */
 const history: Purchase[] = []
 
 beforeAll(async () => {
-  cluster = await Cluster.up({ nodes: 4, sale: saleText({ seat: STOCK }) })
+  cluster = await Cluster.up({ nodes: 4, sale: saleText({ seat: STOCK }), config: ADMIN_TLS })
   buyers = await cluster.tokens(BUYERS)
 })
 afterAll(() => cluster.end())
@@ -225,9 +232,10 @@ describe('the admin API', () => {
   it('lets a viewer look and change nothing', async () => {
     const { adminUrl, dir } = cluster.view
     const asViewer = ['--admin', adminUrl, '--token-file', join(dir, 'viewer.token')]
+    const trust = { NODE_EXTRA_CA_CERTS: pem('cert') }
     expect(statSync(join(dir, 'viewer.token')).mode & 0o777).toBe(0o600)
-    expect((await cluster.farebox('nodes', ...asViewer)).code).toBe(0)
-    expect(await cluster.farebox('node', 'weight', 'n1', '9', ...asViewer)).toMatchObject({
+    expect((await run(dir, ['nodes', ...asViewer], trust)).code).toBe(0)
+    expect(await run(dir, ['node', 'weight', 'n1', '9', ...asViewer], trust)).toMatchObject({
       code: 1,
       json: { error: { code: 'forbidden' } },
     })
@@ -322,10 +330,42 @@ class RealTerminal {
     await this.#tmux('send-keys', key)
   }
 
+  async type(text: string): Promise<void> {
+    await this.#tmux('send-keys', '-l', text)
+  }
+
   async close(): Promise<void> {
     await this.#tmux('kill-server')
   }
 }
+
+describe('completion', () => {
+  it.each(['bash --norc', 'zsh -f'])('completes in a real %s', async (shell) => {
+    const [name = ''] = shell.split(' ')
+    const terminal = new RealTerminal()
+    const bin = dirname(farebox)
+    await terminal.open(100, 30, `env PS1='> ' PATH='${bin}:${process.env['PATH'] ?? ''}' ${shell}`)
+    const shows = (what: RegExp) => until(`${what} on the screen`, async () => what.test(await terminal.screen()))
+    try {
+      await shows(/^>/m)
+      await terminal.type(`source <(farebox completion ${name}) && echo is $((40 + 2))`)
+      await terminal.press('Enter')
+      await shows(/^is 42/m)
+      await terminal.type('farebox sa')
+      await terminal.press('Tab')
+      await shows(/^> farebox sale$/m)
+      await terminal.type('sto')
+      await terminal.press('Tab')
+      await shows(/^> farebox sale stock$/m)
+      await terminal.press('C-c')
+      await terminal.type('farebox node drain n1 --f')
+      await terminal.press('Tab')
+      await shows(/^> farebox node drain n1 --force$/m)
+    } finally {
+      await terminal.close()
+    }
+  })
+})
 
 describe('watch', () => {
   it('fills a real terminal, follows its size, and leaves it as it was', async () => {
@@ -537,11 +577,6 @@ describe('a coordinator that hangs', () => {
   })
 })
 
-/** A certificate for 127.0.0.1, valid for a century, and its key: no secret. */
-function pem(name: 'cert' | 'key'): string {
-  return join(import.meta.dirname, 'tls', `loopback-${name}.pem`)
-}
-
 describe('the admin API over TLS', () => {
   it('is led by a coordinator elsewhere when this one dies, and the dead node no longer shows as live', async () => {
     const away = join(cluster.space.root, 'away')
@@ -549,8 +584,7 @@ describe('the admin API over TLS', () => {
     for (const name of ['admin.token', 'viewer.token', 'identity.secret']) {
       copyFileSync(join(cluster.dir, name), join(away, name))
     }
-    const admin = `admin:\n  certFile: ${pem('cert')}\n  keyFile: ${pem('key')}\n`
-    writeFileSync(join(away, 'config.yaml'), readFileSync(join(cluster.dir, 'config.yaml'), 'utf8') + admin)
+    copyFileSync(join(cluster.dir, 'config.yaml'), join(away, 'config.yaml'))
     const trust = { NODE_EXTRA_CA_CERTS: pem('cert') }
     const c2 = spawn(farebox, ['run', 'coordinator', '--id', 'c2', '--dir', away, '--json'])
     let said = ''
@@ -582,7 +616,8 @@ describe('the admin API over TLS', () => {
 
   it('is not spoken in the clear on another address', async () => {
     const args = ['run', 'coordinator', '--id', 'c3']
-    const run3 = await run(cluster.dir, args, { FAREBOX_ADMIN_HOST: '0.0.0.0' })
+    const inTheClear = { FAREBOX_ADMIN_HOST: '0.0.0.0', FAREBOX_ADMIN_CERT_FILE: '', FAREBOX_ADMIN_KEY_FILE: '' }
+    const run3 = await run(cluster.dir, args, inTheClear)
     expect(run3).toMatchObject({ code: 2, json: { error: { code: 'bad_config' } } })
     expect(JSON.stringify(run3.json)).toContain('admin.certFile')
   })

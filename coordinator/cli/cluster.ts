@@ -14,7 +14,8 @@ import { hostname, userInfo } from 'node:os'
 import { nodeAsker } from '../../http/node-report.ts'
 import { ordersDoor } from '../operations/orders-door.ts'
 import { realWorld, type World } from '../operations/world.ts'
-import { readCluster } from '../supervise/cluster-file.ts'
+import { pinnedFetch } from '../../http/pinned-fetch.ts'
+import { certificateOf, readCluster } from '../supervise/cluster-file.ts'
 import { CliError, EXIT, refusal, type CommonOptions } from './frame.ts'
 import { connectStockWithin } from './stock.ts'
 
@@ -42,18 +43,18 @@ export async function ask<T>(
   call: AdminCall,
   direct: ((world: DirectWorld) => Promise<T>) | null,
 ): Promise<T> {
-  const token = readToken(common)
+  const pass = passOf(common)
   const tried = adminUrls(common)
-  const adminUrl = await firstToAnswer(tried)
-  if (adminUrl !== null) return (await callLeader(adminUrl, token, call)) as T
+  const adminUrl = await firstToAnswer(tried, pass)
+  if (adminUrl !== null) return (await callLeader(adminUrl, pass, call)) as T
   if (common.admin !== undefined) {
     throw new CliError(EXIT.noCluster, 'no_cluster', `no coordinator answers at ${common.admin}`)
   }
   return withStore(common, async (world) => {
     // A coordinator that `up` did not start is known to the store.
     const { leader } = await world.port.fleet.read()
-    if (leader !== null && !tried.includes(leader.adminUrl) && (await answers(leader.adminUrl))) {
-      return (await callLeader(leader.adminUrl, token, call)) as T
+    if (leader !== null && !tried.includes(leader.adminUrl) && (await answers(leader.adminUrl, pass))) {
+      return (await callLeader(leader.adminUrl, pass, call)) as T
     }
     if (direct !== null) return direct(world)
     throw new CliError(EXIT.noCluster, 'no_coordinator', needsCoordinator(common))
@@ -74,6 +75,18 @@ function adminUrls(common: CommonOptions): string[] {
   return cluster?.coordinators.map(({ adminUrl }) => adminUrl) ?? []
 }
 
+/** What a coordinator wants to see, and what it has to show. */
+interface Pass {
+  readonly token: string
+  /** Of the directory's coordinator; null when it has none, or is not known. */
+  readonly certificate: string | null
+}
+
+function passOf(common: CommonOptions): Pass {
+  const coordinator = common.admin === undefined ? readCluster(common.dir)?.coordinators[0] : undefined
+  return { token: readToken(common), certificate: coordinator === undefined ? null : certificateOf(coordinator) }
+}
+
 function readToken(common: CommonOptions): string {
   const path = common.tokenFile ?? join(common.dir, 'admin.token')
   try {
@@ -86,14 +99,16 @@ function readToken(common: CommonOptions): string {
 }
 
 /** All are asked at once: some may be stopped, and each of those takes the whole time. */
-async function firstToAnswer(urls: readonly string[]): Promise<string | null> {
-  const asked = urls.map(async (url) => ((await answers(url)) ? url : Promise.reject(new Error(url))))
+async function firstToAnswer(urls: readonly string[], pass: Pass): Promise<string | null> {
+  const asked = urls.map(async (url) => ((await answers(url, pass)) ? url : Promise.reject(new Error(url))))
   return Promise.any(asked).catch(() => null)
 }
 
-async function answers(adminUrl: string): Promise<boolean> {
+async function answers(adminUrl: string, { certificate }: Pass): Promise<boolean> {
   try {
-    const response = await fetch(new URL('/healthz', adminUrl), { signal: AbortSignal.timeout(PROBE_MS) })
+    const init = { signal: AbortSignal.timeout(PROBE_MS) }
+    const response = await pinnedFetch(new URL('/healthz', adminUrl), init, certificate)
+    void response.body?.cancel()
     return response.ok
   } catch {
     return false
@@ -102,29 +117,28 @@ async function answers(adminUrl: string): Promise<boolean> {
 
 /** The same for what is too long for one piece, such as an export. */
 export async function askStream(common: CommonOptions, path: string): Promise<AsyncIterable<string>> {
-  const token = readToken(common)
-  const adminUrl = await firstToAnswer(adminUrls(common))
-  if (adminUrl !== null) return streamFromLeader(adminUrl, token, path)
+  const pass = passOf(common)
+  const adminUrl = await firstToAnswer(adminUrls(common), pass)
+  if (adminUrl !== null) return streamFromLeader(adminUrl, pass, path)
   if (common.admin !== undefined) {
     throw new CliError(EXIT.noCluster, 'no_cluster', `no coordinator answers at ${common.admin}`)
   }
   return withStore(common, async (world) => (await world.orders.stream(path)).text)
 }
 
-async function streamFromLeader(adminUrl: string, token: string, path: string): Promise<AsyncIterable<string>> {
-  const response = await open(adminUrl, token, path)
+async function streamFromLeader(adminUrl: string, pass: Pass, path: string): Promise<AsyncIterable<string>> {
+  const response = await open(adminUrl, pass, path)
   if (response.ok) return textOf(response)
   const error = errorOf({ ok: false, body: await response.json() })
   const leaderUrl = error?.code === 'not_leader' ? leaderUrlOf(error) : null
   if (leaderUrl === null) throw error ?? new CliError(EXIT.refused, 'internal', `the answer was ${response.status}`)
-  return streamFromLeader(leaderUrl, token, path)
+  return streamFromLeader(leaderUrl, pass, path)
 }
 
-async function open(adminUrl: string, token: string, path: string): Promise<Response> {
+async function open(adminUrl: string, { token, certificate }: Pass, path: string): Promise<Response> {
   try {
-    return await fetch(new URL(path, adminUrl), {
-      headers: { authorization: `Bearer ${token}`, 'x-farebox-user': caller() },
-    })
+    const headers = { authorization: `Bearer ${token}`, 'x-farebox-user': caller() }
+    return await pinnedFetch(new URL(path, adminUrl), { headers }, certificate)
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw new CliError(EXIT.noCluster, 'no_cluster', `the coordinator at ${adminUrl} does not answer: ${why}`)
@@ -146,36 +160,41 @@ interface Answer {
 }
 
 /** Follows the way to the leader once; while nobody leads yet, asks again for a moment. */
-async function callLeader(adminUrl: string, token: string, call: AdminCall): Promise<unknown> {
+async function callLeader(adminUrl: string, pass: Pass, call: AdminCall): Promise<unknown> {
   const deadline = performance.now() + LEADER_WITHIN_MS
   for (;;) {
-    const answer = await send(adminUrl, token, call)
+    const answer = await send(adminUrl, pass, call)
     const error = errorOf(answer)
     if (error === null) return answer.body
     if (error.code !== 'not_leader') throw error
     const leaderUrl = leaderUrlOf(error)
-    if (leaderUrl !== null) return sendOrThrow(leaderUrl, token, call)
+    if (leaderUrl !== null) return sendOrThrow(leaderUrl, pass, call)
     if (performance.now() > deadline) throw error
     await sleep(100)
   }
 }
 
-async function sendOrThrow(adminUrl: string, token: string, call: AdminCall): Promise<unknown> {
-  const answer = await send(adminUrl, token, call)
+async function sendOrThrow(adminUrl: string, pass: Pass, call: AdminCall): Promise<unknown> {
+  const answer = await send(adminUrl, pass, call)
   const error = errorOf(answer)
   if (error !== null) throw error
   return answer.body
 }
 
-async function send(adminUrl: string, token: string, { method, path, body }: AdminCall): Promise<Answer> {
+async function send(
+  adminUrl: string,
+  { token, certificate }: Pass,
+  { method, path, body }: AdminCall,
+): Promise<Answer> {
   const timeoutMs = path.endsWith('/audit') ? AUDIT_MS : CALL_MS
   try {
-    const response = await fetch(new URL(path, adminUrl), {
+    const init = {
       method,
       headers: { authorization: `Bearer ${token}`, 'x-farebox-user': caller() },
       signal: AbortSignal.timeout(timeoutMs),
       ...(body === undefined ? {} : { body }),
-    })
+    }
+    const response = await pinnedFetch(new URL(path, adminUrl), init, certificate)
     return { ok: response.ok, body: await response.json() }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)

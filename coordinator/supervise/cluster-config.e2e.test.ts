@@ -62,7 +62,15 @@ describe('the cluster’s configuration', () => {
 })
 
 describe('the layout', () => {
-  const request = { dir: '/d', nodes: null, weights: null, port: 0, redisUrl: null, ordersProcesses: 1 }
+  const request = {
+    dir: '/d',
+    nodes: null,
+    weights: null,
+    port: 0,
+    redisUrl: null,
+    ordersProcesses: 1,
+    admin: { host: '127.0.0.1', certFile: null },
+  }
 
   it('has four nodes of weight 1 by default, each port once', async () => {
     const { nodes, orders, redis, coordinators, nginx } = await planLayout(request, null)

@@ -30,6 +30,8 @@ export function clusterPaths(dir: string): ClusterPaths {
   }
 }
 
+const LOOPBACK = '127.0.0.1'
+
 type Tree = Record<string, unknown>
 
 /** The operator's configuration, as far as the supervisor has to know it. */
@@ -40,6 +42,8 @@ export interface OperatorConfig {
   /** The operator's own database, or null when the cluster is to have one in its directory. */
   readonly ledgerUrl: string | null
   readonly ordersProcesses: number
+  /** Where the admin API listens, and its certificate; null for plain HTTP. */
+  readonly admin: { readonly host: string; readonly certFile: string | null }
   readonly hasIdentity: boolean
   readonly hasSandboxSecret: boolean
 }
@@ -49,6 +53,9 @@ export function readOperatorConfig(path: string | null, environment: NodeJS.Proc
   const redis = environment['FAREBOX_REDIS_URL'] ?? group(tree, 'redis')['url']
   const ledger = environment['FAREBOX_LEDGER_URL'] ?? group(tree, 'ledger')['url']
   const processes = Number(environment['FAREBOX_ORDERS_PROCESSES'] ?? group(tree, 'orders')['processes'] ?? 1)
+  const admin = group(tree, 'admin')
+  const host = environment['FAREBOX_ADMIN_HOST'] ?? admin['host']
+  const certFile = environment['FAREBOX_ADMIN_CERT_FILE'] ?? admin['certFile']
   const identity = group(tree, 'identity')
   const hasIdentity = ['secret', 'secretFile', 'publicKeys'].some((name) => identity[name] !== undefined)
   const named = ['SECRET', 'SECRET_FILE', 'PUBLIC_KEYS'].some((name) => environment[`FAREBOX_IDENTITY_${name}`])
@@ -59,6 +66,10 @@ export function readOperatorConfig(path: string | null, environment: NodeJS.Proc
     redisUrl: typeof redis === 'string' ? redis : null,
     ledgerUrl: typeof ledger === 'string' ? ledger : null,
     ordersProcesses: Number.isSafeInteger(processes) ? processes : 1,
+    admin: {
+      host: typeof host === 'string' ? host : LOOPBACK,
+      certFile: typeof certFile === 'string' ? resolve(certFile) : null,
+    },
     hasIdentity: hasIdentity || named,
     hasSandboxSecret: ['secret', 'secretFile'].some((name) => sandbox[name] !== undefined) || sandboxNamed,
   }

@@ -24,6 +24,8 @@ export interface NodeRecord {
 export interface CoordinatorRecord {
   readonly id: string
   readonly adminUrl: string
+  /** Its certificate, with an `https://` address: whoever reads this file need trust no other. */
+  readonly certFile?: string
   readonly process: ProcessIdentity | null
 }
 
@@ -95,6 +97,11 @@ export function clusterView(file: ClusterFile): ClusterView {
 
 function pid({ process }: { readonly process: ProcessIdentity | null }): number | null {
   return process?.pid ?? null
+}
+
+/** A PEM text, or null when there is none: then the system's authorities are asked. */
+export function certificateOf({ certFile }: { readonly certFile?: string }): string | null {
+  return certFile === undefined ? null : readIfThere(certFile)
 }
 
 export interface NamedProcess {

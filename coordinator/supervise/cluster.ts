@@ -24,7 +24,7 @@ import { findRedis, startRedis, waitForRedis } from './redis.ts'
 import { createAndOpen, waitForSale } from './sale.ts'
 import type { SaleText } from './sale.ts'
 
-export interface ClusterOptions extends Omit<LayoutRequest, 'redisUrl' | 'ordersProcesses'> {
+export interface ClusterOptions extends Omit<LayoutRequest, 'redisUrl' | 'ordersProcesses' | 'admin'> {
   /** Where `bin/farebox` and `web/` are. */
   readonly root: string
   readonly configFile: string | null
@@ -87,9 +87,9 @@ async function bringUp(options: ClusterOptions, layout: ClusterFile): Promise<vo
     note(`starting ${layout.nodes.length} nodes, orders and a coordinator`)
     const started: (() => Promise<void>)[] = []
     // One after the other: should one fail, none is still on its way into the cluster file when the rest is stopped.
-    for (const { id, adminUrl } of [...layout.orders, ...layout.nodes, ...layout.coordinators]) {
-      const process = await launch(options.root, dir, id)
-      started.push(() => waitReady(dir, id, process, adminUrl, readyDeadlineMs, options.signal))
+    for (const member of [...layout.orders, ...layout.nodes, ...layout.coordinators]) {
+      const process = await launch(options.root, dir, member.id)
+      started.push(() => waitReady(dir, member.id, process, member, readyDeadlineMs, options.signal))
     }
     goOn()
     await Promise.all(started.map((wait) => wait()))
@@ -97,7 +97,8 @@ async function bringUp(options: ClusterOptions, layout: ClusterFile): Promise<vo
     note('starting nginx')
     await startByName(options.root, dir, 'nginx')
     goOn()
-    const shown = sale && (await createAndOpen(dir, layout.coordinators[0]?.adminUrl ?? '', sale)).shown
+    const [coordinator] = layout.coordinators
+    const shown = sale && coordinator && (await createAndOpen(dir, coordinator, sale)).shown
     await waitForSale(layout.url, shown ? sale.id : null, readyDeadlineMs, options.signal)
     goOn()
   } catch (error) {
@@ -117,7 +118,7 @@ export async function startByName(
   const file = readCluster(dir) ?? fail(dir)
   if (name === 'redis') await waitForRedis(dir, Number(new URL(file.redis.url).port), process, deadlineMs)
   const member = memberOf(file, name)
-  if (member) await waitReady(dir, name, process, member.adminUrl, deadlineMs, signal)
+  if (member) await waitReady(dir, name, process, member, deadlineMs, signal)
   return process
 }
 
@@ -288,7 +289,10 @@ export async function diedProcesses(dir: string): Promise<string[]> {
   return died.map(({ name }) => name)
 }
 
-function memberOf(file: ClusterFile, name: string): { readonly adminUrl: string } | undefined {
+function memberOf(
+  file: ClusterFile,
+  name: string,
+): { readonly adminUrl: string; readonly certFile?: string } | undefined {
   return [...file.nodes, ...file.orders, ...file.coordinators].find(({ id }) => id === name)
 }
 

@@ -1,6 +1,7 @@
 /** What a start is to bring up: ids, weights and ports, from what was asked and what the directory remembers. */
 import { join } from 'node:path'
 import { configPath } from '../../loadbalancer/render.ts'
+import type { OperatorConfig } from './cluster-config.ts'
 import type { ClusterFile, CoordinatorRecord, NodeRecord, OrdersRecord } from './cluster-file.ts'
 import { ClusterFailure } from './failure.ts'
 import { choosePorts, isFree } from './ports.ts'
@@ -16,14 +17,16 @@ export interface LayoutRequest {
   readonly redisUrl: string | null
   /** How many orders processes. */
   readonly ordersProcesses: number
+  readonly admin: OperatorConfig['admin']
 }
 
 export const DEFAULT_NODES = 4
 export const DEFAULT_PORT = 8080
 const HOST = '0.0.0.0'
+const EVERYWHERE: readonly string[] = ['0.0.0.0', '::']
 
 export async function planLayout(request: LayoutRequest, previous: ClusterFile | null): Promise<ClusterFile> {
-  const { dir, redisUrl, ordersProcesses } = request
+  const { dir, redisUrl, ordersProcesses, admin } = request
   const members = membersOf(request, previous)
   const port = await edgePort(request.port, previous)
   const before = new Map(previous?.nodes.map((node) => [node.id, node]))
@@ -46,7 +49,7 @@ export async function planLayout(request: LayoutRequest, previous: ClusterFile |
     const [own = 0, admin = 0] = portsOf(members.length + index)
     return { id, url: local(own), adminUrl: local(admin), process: null }
   })
-  const coordinator: CoordinatorRecord = { id: 'c1', adminUrl: local(adminPort), process: null }
+  const coordinator: CoordinatorRecord = { id: 'c1', ...adminAddress(admin, adminPort), process: null }
   const edgeDir = join(dir, 'nginx')
   return {
     dir,
@@ -93,6 +96,16 @@ async function edgePort(wanted: number | null, previous: ClusterFile | null): Pr
 
 function portOf(url: string | undefined): number | null {
   return url === undefined ? null : Number(new URL(url).port)
+}
+
+/** As it is reached from this machine. */
+function adminAddress(
+  { host, certFile }: LayoutRequest['admin'],
+  port: number,
+): Pick<CoordinatorRecord, 'adminUrl' | 'certFile'> {
+  if (certFile === null) return { adminUrl: local(port) }
+  const reached = EVERYWHERE.includes(host) ? '127.0.0.1' : host
+  return { adminUrl: `https://${reached.includes(':') ? `[${reached}]` : reached}:${port}`, certFile }
 }
 
 function local(port: number): string {

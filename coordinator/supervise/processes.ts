@@ -6,6 +6,8 @@ import { readIfThere } from '../../loadbalancer/atomic-file.ts'
 import { identify, isAlive, signalProcess } from '../../runtime/process-identity.ts'
 import type { ProcessIdentity } from '../../runtime/process-identity.ts'
 import { waitFor } from '../../loadbalancer/wait.ts'
+import { pinnedFetch } from '../../http/pinned-fetch.ts'
+import { certificateOf } from './cluster-file.ts'
 import { ClusterFailure, interrupted } from './failure.ts'
 
 export interface Command {
@@ -48,16 +50,18 @@ export async function waitReady(
   dir: string,
   name: string,
   process: ProcessIdentity,
-  adminUrl: string,
+  member: { readonly adminUrl: string; readonly certFile?: string },
   deadlineMs: number,
   signal?: AbortSignal,
 ): Promise<void> {
+  const certificate = certificateOf(member)
   let last = 'no answer'
   try {
     await waitFor(
       async () => {
         if (!isAlive(process)) throw new ClusterFailure('process_failed', `${name} ended`)
-        const answer = await fetch(`${adminUrl}/readyz`, { signal: AbortSignal.timeout(1000) }).catch(() => null)
+        const init = { signal: AbortSignal.timeout(1000) }
+        const answer = await pinnedFetch(`${member.adminUrl}/readyz`, init, certificate).catch(() => null)
         if (answer) last = `${answer.status} ${(await answer.text().catch(() => '')).slice(0, 500)}`
         return answer?.status === 200
       },

@@ -4,7 +4,11 @@ import { describeFaults } from '../../config/faults.ts'
 import { parseSaleFile } from '../../config/sale-file.ts'
 import { waitFor } from '../../loadbalancer/wait.ts'
 import { clusterPaths } from './cluster-config.ts'
+import { pinnedFetch } from '../../http/pinned-fetch.ts'
+import { certificateOf, type CoordinatorRecord } from './cluster-file.ts'
 import { ClusterFailure, interrupted } from './failure.ts'
+
+type Coordinator = Pick<CoordinatorRecord, 'adminUrl' | 'certFile'>
 
 export interface SaleText {
   readonly id: string
@@ -38,15 +42,15 @@ export function readSaleText(path: string): SaleText {
  */
 export async function createAndOpen(
   dir: string,
-  adminUrl: string,
+  coordinator: Coordinator,
   sale: SaleText,
 ): Promise<{ readonly shown: boolean }> {
-  const { value: made, isRepeat } = await admin(dir, `${adminUrl}/admin/sales`, sale.text)
+  const { value: made, isRepeat } = await admin(dir, coordinator, '/admin/sales', sale.text)
   const state = field(field(made, 'sale'), 'state')
   // A call that failed may have made it all the same: then the repeat found a draft.
   const isNew = field(made, 'outcome') === 'created' || (isRepeat && state === 'draft')
   if (isNew && sale.opensByHand) {
-    await admin(dir, `${adminUrl}/admin/sales/${sale.id}/open`, '')
+    await admin(dir, coordinator, `/admin/sales/${sale.id}/open`, '')
     return { shown: true }
   }
   return { shown: state !== 'draft' }
@@ -83,16 +87,17 @@ const TROUBLE: readonly unknown[] = ['not_leader', 'internal', 'store_away', 'le
 /** Both calls may be repeated: what is there already is left as it is. */
 async function admin(
   dir: string,
-  url: string,
+  coordinator: Coordinator,
+  path: string,
   body: string,
 ): Promise<{ readonly value: unknown; readonly isRepeat: boolean }> {
-  let answer = await post(dir, url, body)
+  let answer = await post(dir, coordinator, path, body)
   let isRepeat = false
   await waitFor(
     async () => {
       if (!TROUBLE.includes(field(field(answer.value, 'error'), 'code'))) return true
       isRepeat = true
-      answer = await post(dir, url, body)
+      answer = await post(dir, coordinator, path, body)
       return false
     },
     { deadlineMs: TROUBLE_DEADLINE_MS, everyMs: 200, what: 'the sale to be made' },
@@ -105,14 +110,20 @@ async function admin(
   throw new ClusterFailure(code, `the coordinator refuses the sale: ${why}`, field(value, 'error') ?? null)
 }
 
-async function post(dir: string, url: string, body: string): Promise<{ status: number; value: unknown }> {
+async function post(
+  dir: string,
+  coordinator: Coordinator,
+  path: string,
+  body: string,
+): Promise<{ status: number; value: unknown }> {
   const token = readFileSync(clusterPaths(dir).adminToken, 'utf8').trim()
-  const answer = await fetch(url, {
+  const init = {
     method: 'POST',
     headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/yaml' },
     body,
     signal: AbortSignal.timeout(15_000),
-  })
+  }
+  const answer = await pinnedFetch(new URL(path, coordinator.adminUrl), init, certificateOf(coordinator))
   const value: unknown = await answer.json().catch(() => null)
   return { status: answer.status, value }
 }
