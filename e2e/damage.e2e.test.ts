@@ -43,6 +43,11 @@ async function isWholeAgain(): Promise<void> {
 }
 
 it.each(['stock', 'remaining', 'held', 'paid'])('counter %s one too high or too low is named', async (counter) => {
+  await inStore((redis) => redis.hincrby(SALE, `${counter}:seat`, 1))
+  const status = await cluster.farebox('status')
+  await inStore((redis) => redis.hincrby(SALE, `${counter}:seat`, -1))
+  expect(status.code).toBe(1)
+  expect(JSON.stringify(status.json)).toContain('do not add up')
   for (const by of [1, -1]) {
     const problems = await auditWhile(
       (redis) => redis.hincrby(SALE, `${counter}:seat`, by),

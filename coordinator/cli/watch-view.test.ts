@@ -104,3 +104,17 @@ describe('the screen', () => {
     expect(sparkline([0, 4, 8])).toBe(' ▄█')
   })
 })
+
+function at(columns: number): string[] {
+  return renderWatch(now, before, [], { columns, rows: 24, colours: false })
+}
+
+describe('a narrow terminal', () => {
+  it('keeps the columns that tell how a node is, whole, and does without others', () => {
+    const titles = (columns: number): string => at(columns).find((line) => line.startsWith('NODE')) ?? ''
+    expect(titles(200)).toMatch(/QUOTA +IN FLIGHT +WAITING +BATCH +P99 +HEARD$/)
+    expect(titles(80)).toMatch(/^NODE +STATE +WEIGHT .* TROUBLE\/S .* P99 +HEARD$/)
+    expect(titles(60)).toMatch(/P99 +HEARD$/)
+    expect(at(80).find((line) => line.startsWith('n1'))).toMatch(/ 120 ms$/)
+  })
+})

@@ -180,11 +180,29 @@ function nodeLines(
       node.heartbeatAgeMs === null ? '-' : `${node.heartbeatAgeMs} ms`,
     ]
   })
-  const [title = '', ...lines] = table(head, rows, columns).split('\n')
+  const [title = '', ...lines] = fittingTable(head, rows, columns).split('\n')
   return [
     paint.dim(title),
     ...lines.map((line, index) => (frame.nodes[index]?.state === 'dead' ? paint.bad(line) : line)),
   ]
+}
+
+/** What a narrow terminal does without, the first first: numbers are not cut, so whole columns go. */
+const DISPENSABLE = ['BATCH', 'WAITING', 'IN FLIGHT', 'WEIGHT', 'QUOTA']
+
+function fittingTable(
+  head: readonly string[],
+  rows: readonly (readonly (string | number | null)[])[],
+  columns: number,
+) {
+  const gone: string[] = []
+  for (;;) {
+    const kept = <T>(cells: readonly T[]): T[] => cells.filter((_, column) => !gone.includes(head[column] ?? ''))
+    const text = table(kept(head), rows.map(kept), columns)
+    const next = DISPENSABLE[gone.length]
+    if (next === undefined || text.split('\n').every((line) => line.length <= columns)) return text
+    gone.push(next)
+  }
 }
 
 function rateText(value: number | undefined): string {

@@ -1,5 +1,6 @@
 /** `status`: what runs and its health, and what is missing where something does not sell. */
 import { OperationError } from '../../runtime/operation-error.ts'
+import { conservationFault } from '../../stock/core/sale-record.ts'
 import type { World } from './world.ts'
 import { nodesView, saleView, timeOf, type NodesView } from './views.ts'
 
@@ -19,6 +20,8 @@ export interface StatusView {
     readonly state: string
     readonly recovering: boolean
     readonly version: { readonly era: number; readonly seq: number } | null
+    /** Fares whose counters break the law of conservation. */
+    readonly unlawful: readonly string[]
     /** Why it stays recovering, and what an operator can do. */
     readonly missing: readonly string[]
     /** For how long it has not sold; null when it does, or nobody has looked. */
@@ -77,6 +80,9 @@ export async function status(world: World, known: { readonly declaredDurable: bo
       ? ['Redis is durable only by declaration (redis.durable: true): it forbids asking']
       : []),
     ...sales.filter(({ recovering }) => recovering).map(({ id }) => `sale ${id} is recovering`),
+    ...sales.flatMap(({ id, unlawful }) =>
+      unlawful.map((fault) => `sale ${id}: ${fault} do not add up; "farebox audit ${id}" names what is wrong`),
+    ),
     ...ledger.overruns.map(
       (id) =>
         `sale ${id} was paused: it sold more than the ledger has room for, again soon after it was counted anew; ` +
@@ -121,10 +127,12 @@ async function saleStatus(world: World, saleId: string, ledger: LedgerStatus): P
   const recovery = { recoveringForMs: known?.forMs ?? null, recovered }
   if (snapshot === null) {
     const missing = known?.reasons ?? ['the store has no record of this sale']
-    return { id: saleId, state: 'unknown', recovering: true, version: null, missing, ...recovery }
+    return { id: saleId, state: 'unknown', recovering: true, version: null, missing, unlawful: [], ...recovery }
   }
   const { id, state, recovering, version } = saleView(snapshot)
   const broken = recovering || known !== undefined
   const unlooked = broken && known === undefined ? ['no orders process has looked at it yet'] : []
-  return { id, state, recovering: broken, version, missing: known?.reasons ?? unlooked, ...recovery }
+  // While it is put together again they need not add up.
+  const unlawful = (broken ? [] : snapshot.fares).flatMap((fare) => conservationFault(fare.fareId, fare) ?? [])
+  return { id, state, recovering: broken, version, missing: known?.reasons ?? unlooked, unlawful, ...recovery }
 }
