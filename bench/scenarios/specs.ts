@@ -21,7 +21,7 @@ const COMMON = {
   expects: oneEach,
   winnerP99Ms: 3000,
   refusedP99Ms: 3000,
-  vus: 2000,
+  vus: 3000,
 }
 /** For those in which everybody may have to wait: as many as come in some three seconds. */
 const MANY_VUS = 4500
@@ -119,7 +119,7 @@ export const SCENARIOS: Readonly<Record<string, () => ScenarioSpec>> = {
     holdSeconds: 8,
     expects: () => ({ sold: null, limitPerBuyer: 1, ticketsReturn: true, noRepeats: false }),
     winnerP99Ms: 10_000,
-    vus: 1200,
+    vus: 2400,
     figures: ({ orders }) => [
       { name: 'orders paid', value: orders.filter(({ state }) => state === 'paid').length, unit: 'orders' },
       { name: 'orders that lapsed', value: orders.filter(({ state }) => state === 'released').length, unit: 'orders' },

@@ -83,7 +83,14 @@ function untilPaid(person: Person, orderId: string): boolean {
 }
 
 function seeTicket(person: Person, orderId: string): void {
-  const answer = http.get<'text'>(`${url}/api/orders/${orderId}/tickets`, paramsOf(person, 'tickets'))
+  const startMs = Date.now()
+  const ask = () => http.get<'text'>(`${url}/api/orders/${orderId}/tickets`, paramsOf(person, 'tickets'))
+  let answer = ask()
+  // Trouble is answered as trouble, and whoever has paid asks again.
+  while (answer.status === 503 && Date.now() - startMs < SETTLED_WITHIN_MS) {
+    sleep(Math.max(0.5, Number(memberOf(answer, 'retryAfterMs')) / 1000))
+    answer = ask()
+  }
   if (answer.status === 200 && memberOf(answer, 'items.0.code') !== '') tickets.add(1)
   else unexpected(`tickets answered ${answer.status} ${memberOf(answer, 'code')}`)
 }
