@@ -81,6 +81,20 @@ it('a replica that stopped is not counted, not even by a connection that wrote n
   await until(async () => (await ask(fresh)) === 'replicated')
 })
 
+it('asking leaves something on its connection that replicas get', async () => {
+  const stock = await connectStock()
+  const listener = new Redis(replica.url)
+  try {
+    const heard: string[] = []
+    listener.on('pmessage', (_pattern: string, channel: string) => heard.push(channel))
+    await listener.psubscribe('*:witness')
+    expect(await ask(stock)).toBe('replicated')
+    await until(() => Promise.resolve(heard.length === 1))
+  } finally {
+    listener.disconnect()
+  }
+})
+
 it('a cut connection is never taken for a replicated order', async () => {
   const stock = await connectStock()
   const admin = new Redis(primary.url)
