@@ -257,6 +257,16 @@ describe('a store that began another life', () => {
       expect(reasons()).toContain('behind node n1')
     })
 
+    it('does not count the time in which the store stood still, and nobody could come', async () => {
+      world.restartStore()
+      await go(400, [])
+      world.advance(5000)
+      await go(200, [])
+      expect((await demo()).certified).toBe(false)
+      await n1Comes()
+      expect(reasons()).toContain('behind node n1')
+    })
+
     it('waits anew when the store begins yet another life', async () => {
       world.restartStore()
       await go(600, [])

@@ -109,13 +109,23 @@ export interface OpenCase {
   readonly reasons: readonly string[]
 }
 
+interface Answering {
+  readonly fingerprint: string
+  readonly answeredMs: number
+  /** When it was last looked at. */
+  readonly atMs: number
+}
+
+/** Looks follow each other closer than that, unless the store keeps one waiting. */
+const LOOKS_APART_MS_MAX = 400
+
 export class Recovery {
   readonly #parts: RecoveryParts
   readonly #cases = new Map<string, OpenCase>()
   /** By sale and node: the most that each node said in the open case. */
   readonly #heard = new Map<string, Map<string, NodeTestimony>>()
-  /** By sale: since when this life of the store answers. Nodes that it lacks come to it only from then on. */
-  readonly #answering = new Map<string, { readonly fingerprint: string; readonly sinceMs: number }>()
+  /** By sale: for how long this life of the store has answered. Nodes that it lacks come to it only meanwhile. */
+  readonly #answering = new Map<string, Answering>()
   /** By sale: as it was when it last sold. */
   readonly #lastSeen = new Map<string, LastSeen & Pick<SaleSnapshot, 'fares'>>()
   readonly #recovered: Recovered[] = []
@@ -389,9 +399,11 @@ export class Recovery {
   #answeringMs(saleId: string, fingerprint: string): number {
     const nowMs = this.#parts.monotonicMs()
     const before = this.#answering.get(saleId)
-    const life = before?.fingerprint === fingerprint ? before : { fingerprint, sinceMs: nowMs }
-    this.#answering.set(saleId, life)
-    return nowMs - life.sinceMs
+    const isSame = before?.fingerprint === fingerprint
+    // Between two looks so far apart the store may have stood still, and no node could come.
+    const answeredMs = isSame ? before.answeredMs + Math.min(nowMs - before.atMs, LOOKS_APART_MS_MAX) : 0
+    this.#answering.set(saleId, { fingerprint, answeredMs, atMs: nowMs })
+    return answeredMs
   }
 
   #closeCase(saleId: string): void {
