@@ -71,6 +71,19 @@ export class Buyers {
     this.#attempt(purchase, null, 0, () => {})
   }
 
+  /** Somebody who has an order of this fare asks for it again, at this very node. */
+  repeatOfWinner(fareId: string, nodeId: string): void {
+    const winner = this.history.find(
+      (purchase) => purchase.fareId === fareId && purchase.mayRepeat && acknowledged(purchase) !== null,
+    )
+    if (winner !== undefined) this.#attempt(winner, nodeId, 0, () => {})
+  }
+
+  /** One more buyer, for one ticket at this very node, who takes whatever is answered. */
+  askAt(nodeId: string, fareId: string): void {
+    this.#attempt(this.#note(`at${this.history.length}`, 'key-no-1', fareId, 1, false), nodeId, 0, () => {})
+  }
+
   #come(buyer: string): void {
     const { random } = this.#kernel
     // Keys are each buyer's own: two buyers may have the same.
@@ -89,7 +102,9 @@ export class Buyers {
     const { random } = this.#kernel
     const { limitPerBuyer, fares } = this.#scenario.definition
     const isWrong = random.next() < 0.03
-    const quantity = isWrong ? limitPerBuyer + 1 : 1 + random.below(limitPerBuyer)
+    const wantsMost = this.#scenario.wantsMostShare > 0 && random.next() < this.#scenario.wantsMostShare
+    const any = wantsMost ? limitPerBuyer : 1 + random.below(limitPerBuyer)
+    const quantity = isWrong ? limitPerBuyer + 1 : any
     const fareId = fares[random.below(fares.length)]?.id ?? ''
     return this.#note(buyer, key, fareId, quantity, random.next() > 0.1)
   }

@@ -6,11 +6,12 @@ import { Cycle } from '../coordinator/daemon/cycle.ts'
 import type { EraBook } from '../coordinator/daemon/eras.ts'
 import { Leadership } from '../coordinator/daemon/leadership.ts'
 import type { NodeReport } from '../http/node-report.ts'
+import type { Watermark } from '../orders/ledger/ledger.ts'
 import { MemoryLedger } from '../orders/ledger/memory-ledger.ts'
 import { Marks } from '../orders/recovery/marks.ts'
 import { Recovery } from '../orders/recovery/recovery.ts'
 import { SaleRounds, type SaleRoundsParts } from '../orders/recovery/sale-rounds.ts'
-import type { QuotaRules } from '../stock/core/words.ts'
+import { compareVersions, type QuotaRules, type Version, VERSION_ZERO } from '../stock/core/words.ts'
 import type { Log } from '../runtime/log.ts'
 import { delay } from '../runtime/timers.ts'
 import type { Edge } from './edge.ts'
@@ -32,13 +33,24 @@ const NO_ACTS: SaleRoundsParts['acts'] = {
   change: () => Promise.reject(new Error('nobody here pauses a sale for having sold too much')),
 }
 
+/** The ledger, and what the world may know of it at any moment. */
+class WatchedLedger extends MemoryLedger {
+  /** The highest mark that the ledger was told; there is one sale. */
+  mark: Version = VERSION_ZERO
+
+  override raiseWatermark(saleId: string, watermark: Watermark): Promise<void> {
+    if (compareVersions(watermark.version, this.mark) > 0) this.mark = watermark.version
+    return super.raiseWatermark(saleId, watermark)
+  }
+}
+
 /** What survives all processes: the coordinators' directory, and the ledger. */
 export class Disk {
-  readonly ledger: MemoryLedger
+  readonly ledger: WatchedLedger
   lastEra = 0
 
   constructor(nowMs: () => number) {
-    this.ledger = new MemoryLedger({ nowMs })
+    this.ledger = new WatchedLedger({ nowMs })
   }
 }
 

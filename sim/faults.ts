@@ -3,7 +3,18 @@
  * partition that nothing ran into, is none.
  */
 import type { Random } from '../runtime/random.ts'
+import {
+  bornAgain,
+  copyAtCertify,
+  copyBeside,
+  copyOfFleet,
+  lateNetwork,
+  overtakenNews,
+  pauseAtHeartbeat,
+  powerCut,
+} from './directed-faults.ts'
 import type { Host } from './host.ts'
+import type { Profile } from './scenario.ts'
 import type { StoreLink } from './store-link.ts'
 import type { Weather } from './weather.ts'
 import type { World } from './world.ts'
@@ -22,6 +33,15 @@ export type FaultKind =
   | 'split_brain'
   | 'return_to_old'
   | 'clock_step'
+  | 'power_cut'
+  | 'copy_beside'
+  | 'copy_at_certify'
+  | 'born_again'
+  | 'copy_of_fleet'
+  | 'overtaken_news'
+  | 'pause_at_heartbeat'
+  | 'pause_at_door'
+  | 'late_network'
 
 const HARMLESS: readonly FaultKind[] = [
   'crash',
@@ -48,6 +68,46 @@ const LOSSY: readonly FaultKind[] = [
   'return_to_old',
 ]
 
+interface Plan {
+  /** Comes first of all, so that nothing else has spoiled it. */
+  readonly once: FaultKind
+  readonly others: readonly FaultKind[]
+}
+
+/** Nothing of these makes an alarm, or changes the fleet for good. */
+const QUIET: readonly FaultKind[] = ['slow', 'store_stall', 'bad_network', 'partition']
+const RESTLESS: readonly FaultKind[] = [
+  'crash',
+  'crash',
+  'pause',
+  'pause',
+  'pause',
+  'older_copy',
+  'older_copy',
+  'return_to_old',
+  'store_restart',
+]
+
+/** What the seeds of a profile draw from; the others draw from all. */
+const OF_PROFILE: Readonly<Record<Exclude<Profile, 'mixed'>, readonly Plan[]>> = {
+  recovery: [
+    { once: 'power_cut', others: QUIET },
+    { once: 'copy_beside', others: QUIET },
+    { once: 'copy_at_certify', others: QUIET },
+    { once: 'born_again', others: QUIET },
+  ],
+  fleet: [
+    { once: 'copy_of_fleet', others: ['slow', 'store_stall'] },
+    { once: 'pause', others: RESTLESS },
+  ],
+  last_ticket: [{ once: 'overtaken_news', others: ['overtaken_news', 'overtaken_news', 'slow', 'bad_network'] }],
+  late: [{ once: 'late_network', others: ['late_network', 'late_network', 'pause', 'crash', 'store_stall'] }],
+  asleep: [
+    { once: 'pause_at_heartbeat', others: ['pause_at_heartbeat'] },
+    { once: 'pause_at_door', others: ['pause_at_heartbeat', 'slow', 'clock_step'] },
+  ],
+}
+
 /** What a fault needs to know of a simulated process. */
 export interface Target {
   readonly host: Host
@@ -57,11 +117,25 @@ export interface Target {
 export function scheduleFaults(world: World): void {
   const { kernel, scenario } = world
   const { random } = kernel
+  if (scenario.profile !== 'mixed') return scheduleProfile(world, scenario.profile)
   for (let count = 0; count < scenario.faults; count += 1) {
     const kinds = scenario.isLossy && random.next() < 0.4 ? LOSSY : HARMLESS
     const kind = kinds[random.below(kinds.length)] as FaultKind
     const isLossy = kinds === LOSSY
     kernel.schedule(null, random.next() * scenario.requestMs, `fault ${kind}`, () => begin(world, kind, isLossy))
+  }
+}
+
+function scheduleProfile(world: World, profile: Exclude<Profile, 'mixed'>): void {
+  const { kernel, scenario } = world
+  const { random } = kernel
+  const plans = OF_PROFILE[profile]
+  const { once, others } = plans[random.below(plans.length)] as Plan
+  const at = (kind: FaultKind, ms: number): void =>
+    kernel.schedule(null, ms, `fault ${kind}`, () => begin(world, kind, LOSSY.includes(kind)))
+  at(once, once === 'born_again' ? 1 : scenario.requestMs * (once === 'power_cut' ? 0.6 : 0.05 + 0.3 * random.next()))
+  for (let count = 1; count < scenario.faults; count += 1) {
+    at(others[random.below(others.length)] as FaultKind, scenario.requestMs * (0.2 + 0.8 * random.next()))
   }
 }
 
@@ -123,8 +197,27 @@ function begin(world: World, kind: FaultKind, isLossy: boolean): void {
       return restart(world, kind, random.below(500), later)
     case 'older_copy':
       if (!cluster.primary.isUp || cluster.stale !== null) return
-      cluster.restoreInPlace(entriesKept(world, 0.5))
+      cluster.restoreInPlace(entriesOfCopy(world))
       return world.effect(kind)
+    case 'power_cut':
+      return powerCut(world, later)
+    case 'copy_beside':
+      return copyBeside(world, later)
+    case 'copy_at_certify':
+      return copyAtCertify(world, later)
+    case 'born_again':
+      return bornAgain(world, later)
+    case 'copy_of_fleet':
+      return copyOfFleet(world, later)
+    case 'overtaken_news':
+      return overtakenNews(world)
+    case 'late_network':
+      return lateNetwork(world, later)
+    case 'pause_at_heartbeat':
+      return pauseAtHeartbeat(world, later, () => world.kernel.random.next() < 0.7 && world.addStock(10))
+    case 'pause_at_door':
+      world.changeSale('pause')
+      return later(600, () => pauseAtHeartbeat(world, later, () => world.changeSale('open')))
     case 'failover':
       if (!cluster.primary.isUp || cluster.stale !== null) return
       cluster.failOver(kind, isLossy ? entriesKept(world, 0.2) : cluster.primary.log.length)
@@ -145,7 +238,8 @@ function begin(world: World, kind: FaultKind, isLossy: boolean): void {
   }
 }
 
-type Later = (ms: number, run: () => void) => void
+/** Does something after so many milliseconds, unless everything was healed meanwhile. */
+export type Later = (ms: number, run: () => void) => void
 
 function durationMs(random: Random): number {
   return random.next() < 0.5 ? 50 + random.below(700) : 700 + random.below(3500)
@@ -163,6 +257,13 @@ function entriesKept(world: World, shareMax: number): number {
   const kept = log.length - 1 - random.below(Math.max(1, Math.floor(log.length * shareMax * random.next())))
   // Without a ledger nobody else knows that there is a sale.
   return Math.max(kept, world.saleMadeEntries)
+}
+
+/** A copy of some share of the log; where the fleet changes much, of some time ago: from before a death, or a join. */
+function entriesOfCopy(world: World): number {
+  if (world.scenario.profile !== 'fleet') return entriesKept(world, 0.5)
+  const agoMs = 300 + world.kernel.random.below(3000)
+  return Math.max(world.cluster.primary.entriesUntil(world.kernel.nowMs - agoMs), world.saleMadeEntries)
 }
 
 function partition(world: World, target: Target, forMs: number, later: Later): void {

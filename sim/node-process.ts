@@ -66,6 +66,11 @@ export class NodeProcess {
     return this.#node.desks.get(SALE_ID)?.quota.seen ?? VERSION_ZERO
   }
 
+  /** seq of its own last change, as it knows it. */
+  get lastWriteSeq(): number {
+    return this.#node.desks.get(SALE_ID)?.lastWriteSeq ?? 0
+  }
+
   /** What its private port answers; as JSON, so that no state is shared. */
   report(): unknown {
     return JSON.parse(JSON.stringify(stateOf(this.host.id, this.#node)))

@@ -7,6 +7,7 @@ export interface Regression {
 export const REGRESSIONS: readonly Regression[] = [
   { seed: 204, found: 'a node that an older copy calls dead, under the epoch it has, sold nothing for ever' },
   { seed: 547, found: 'a leader whose fleet record came back older never changed the load balancer again' },
+  { seed: 20_677, found: 'the time for nodes to come to a store ran while that store stood still' },
   { seed: 700_003_177, found: 'a store that lacked all nodes was opened before one that had seen more could come' },
   {
     seed: 700_006_371,

@@ -1,11 +1,32 @@
 /** What one seed draws before anything runs: the sale, the fleet, how buyers behave, how clocks go. */
-import type { Random } from '../runtime/random.ts'
+import { type Random, seededRandom } from '../runtime/random.ts'
 import type { BufferRule, SaleDefinition } from '../stock/core/words.ts'
 import { WALL_START_MS } from './host.ts'
 
 export const SALE_ID = 'rush'
 
+/**
+ * What a seed leans towards. Half of all seeds draw everything at random; the others draw from fewer kinds of trouble,
+ * closer together, so that what takes several things at once happens within a few dozen sales:
+ *
+ * - `recovery`: stores that come back with less, while those who know more are slow, away or gone
+ * - `fleet`: nodes that die and join, and records of the fleet that come back older
+ * - `last_ticket`: single tickets that come back and stay, and news that overtakes news
+ * - `late`: commands that arrive twice, or long after their callers gave up and began anew
+ * - `asleep`: nodes that fall asleep between a heartbeat and its answer, while tickets come back
+ */
+export type Profile = 'mixed' | 'recovery' | 'fleet' | 'last_ticket' | 'late' | 'asleep'
+
+const DIRECTED: readonly Profile[] = ['recovery', 'fleet', 'last_ticket', 'late', 'asleep']
+
+/** Drawn apart from all else: a mixed seed goes its way whatever the others do. */
+export function profileOf(seed: number): Profile {
+  const random = seededRandom(seed ^ 0x714)
+  return random.next() < 0.5 ? 'mixed' : (DIRECTED[random.below(DIRECTED.length)] as Profile)
+}
+
 export interface Scenario {
+  readonly profile: Profile
   readonly definition: SaleDefinition
   readonly nodes: number
   readonly buyers: number
@@ -30,9 +51,53 @@ export interface Scenario {
   readonly faults: number
   /** Of buyers, how many come in the first tenth of the time. */
   readonly rushShare: number
+  /** Of wishes, how many are for as many tickets as one may have; the others are for any number up to that. */
+  readonly wantsMostShare: number
 }
 
-export function drawScenario(random: Random): Scenario {
+export function drawScenario(random: Random, profile: Profile = 'mixed'): Scenario {
+  const scenario = drawAny(random)
+  switch (profile) {
+    case 'mixed':
+      return scenario
+    case 'recovery':
+      return {
+        ...scenario,
+        profile,
+        isLossy: true,
+        batchMaxItems: 1,
+        latencyMs: 0.3,
+        faults: 3 + random.below(3),
+        requestMs: 3000,
+      }
+    case 'fleet':
+      return { ...scenario, profile, isLossy: true, deadAfterMs: 1000, faults: 6 + random.below(5), requestMs: 4000 }
+    case 'last_ticket':
+      return { ...scenario, ...lastTicket(scenario), profile }
+    case 'late': {
+      const buyDeadlineMs = random.next() < 0.4 ? 1000 : 3000
+      return { ...scenario, profile, buyDeadlineMs, faults: 3 + random.below(3), requestMs: 3000, rushShare: 0.9 }
+    }
+    case 'asleep':
+      return { ...scenario, profile, latencyMs: 20, faults: 3 + random.below(3), requestMs: 4000, rushShare: 0.9 }
+  }
+}
+
+/** Everybody wants two, so that a single ticket which comes back stays, and messages are long under way. */
+function lastTicket({ definition }: Scenario): Partial<Scenario> {
+  return {
+    definition: { ...definition, limitPerBuyer: 2 },
+    isReordering: true,
+    latencyMs: 20,
+    batchMaxItems: 1,
+    batchMaxInFlight: 4,
+    requestMs: 4000,
+    rushShare: 0.9,
+    wantsMostShare: 1,
+  }
+}
+
+function drawAny(random: Random): Scenario {
   const pick = <T>(...values: readonly T[]): T => values[random.below(values.length)] as T
   const limitPerBuyer = pick(1, 2, 2, 4)
   const requestMs = pick(1500, 2000, 3000, 4000)
@@ -41,6 +106,7 @@ export function drawScenario(random: Random): Scenario {
   if (split < 100) fares.push({ id: 'b', name: 'B', stock: 100 - split, price: { amount: 1, currency: 'CNY' } })
   const opening = random.next()
   return {
+    profile: 'mixed',
     definition: {
       id: SALE_ID,
       name: 'Rush',
@@ -68,5 +134,6 @@ export function drawScenario(random: Random): Scenario {
     isReordering: random.next() < 0.3,
     faults: 2 + random.below(5),
     rushShare: pick(0.2, 0.6, 0.9),
+    wantsMostShare: 0,
   }
 }

@@ -51,7 +51,7 @@ export class StoreCluster {
   onExecuted: (server: StoreServer, room: StoreRoom, verb: string, args: readonly unknown[], reply: unknown) => void =
     () => {}
   /** Who has seen more than the primary has. */
-  whoKnowsMore: () => readonly { readonly id: string; readonly seen: Version }[] = () => []
+  whoKnowsMore: (kind: LossKind) => readonly { readonly id: string; readonly seen: Version }[] = () => []
   /** After the data of a server were replaced. */
   onReplaced: () => void = () => {}
   /** The network while nothing is wrong with it. */
@@ -197,7 +197,7 @@ export class StoreCluster {
     givenAgain: Loss['givenAgain'] = null,
   ): void {
     if (entries === 0) return
-    const knowing = this.whoKnowsMore()
+    const knowing = this.whoKnowsMore(kind)
     const knowers = knowing.map(({ id }) => id)
     const loss: Loss = { kind, atMs: this.#kernel.nowMs, entries, knowers, givenAgain, isUndone: false }
     this.losses.push(loss)

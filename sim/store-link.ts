@@ -45,6 +45,8 @@ export class StoreLink {
   #heldBack: (() => void)[] = []
   #isConnecting = false
   #isWatching = false
+  #awaited: { readonly room: StoreRoom; readonly verb: string; readonly act: () => void } | null = null
+  #replyDelayMs = 0
 
   constructor(host: Host, cluster: StoreCluster) {
     this.weather = cluster.calm
@@ -53,6 +55,16 @@ export class StoreLink {
     this.#cluster = cluster
     this.port = this.#makePort()
     this.connect()
+  }
+
+  /** Calls `act` when this is next asked, before anybody can have heard of it. */
+  whenAsked(room: StoreRoom, verb: string, act: () => void): void {
+    this.#awaited = { room, verb, act }
+  }
+
+  /** The next reply takes so long. */
+  delayReply(ms: number): void {
+    this.#replyDelayMs = ms
   }
 
   get isCut(): boolean {
@@ -118,6 +130,10 @@ export class StoreLink {
       this.#open.add(call)
       if (!this.#isWatching) this.#watch()
       this.#send(call)
+      const awaited = this.#awaited
+      if (awaited === null || awaited.room !== room || awaited.verb !== verb) return
+      this.#awaited = null
+      awaited.act()
     })
   }
 
@@ -189,8 +205,10 @@ export class StoreLink {
   }
 
   #reply(call: Call, deliver: () => void): void {
-    const atMs = this.#inOrder(this.#lastReplyMs)
-    this.#lastReplyMs = atMs
+    const delayMs = this.#replyDelayMs
+    this.#replyDelayMs = 0
+    const atMs = delayMs > 0 ? this.#kernel.nowMs + delayMs : this.#inOrder(this.#lastReplyMs)
+    if (delayMs === 0) this.#lastReplyMs = atMs
     if (call.life !== this.#host.life) return
     this.#kernel.schedule(this.#host, atMs - this.#kernel.nowMs, 'reply', () => {
       if (this.#cut?.from === true) {

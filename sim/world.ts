@@ -11,8 +11,8 @@ import { heal, type FaultKind, scheduleFaults, type Target } from './faults.ts'
 import { Host } from './host.ts'
 import { Kernel } from './kernel.ts'
 import { type NodeSettings, NodeProcess } from './node-process.ts'
-import { drawScenario, SALE_ID, type Scenario } from './scenario.ts'
-import { StoreCluster } from './store-cluster.ts'
+import { drawScenario, profileOf, SALE_ID, type Scenario } from './scenario.ts'
+import { type LossKind, StoreCluster } from './store-cluster.ts'
 import { LATE_MS_MAX } from './store-link.ts'
 import { Witness } from './witness.ts'
 
@@ -69,7 +69,7 @@ export class World {
   constructor(seed: number, logger: Logger, isTraced: boolean) {
     const kernel = new Kernel(seed, isTraced)
     this.kernel = kernel
-    const scenario = drawScenario(kernel.random)
+    const scenario = drawScenario(kernel.random, profileOf(seed))
     this.scenario = scenario
     this.cluster = new StoreCluster(kernel, scenario.latencyMs, scenario.isReordering)
     this.witness = new Witness(kernel, this.cluster)
@@ -92,7 +92,7 @@ export class World {
       this.nodes.map(({ host }) => host.id),
       (orderId, kind, respond) => this.#actOn(orderId, kind, respond),
     )
-    this.cluster.whoKnowsMore = () => this.#whoKnowsMore()
+    this.cluster.whoKnowsMore = (kind) => this.#whoKnowsMore(kind)
     this.cluster.onGone = (server) => {
       for (const { link } of this.targets()) link.onGone(server)
     }
@@ -109,13 +109,30 @@ export class World {
   }
 
   /**
-   * Nodes that are ahead of the store by so much that writes of those who are not cannot hide it before they ask.
+   * Nodes that are ahead of the store by so much that writes of those who are not cannot hide it before they ask, or
+   * by a change of their own.
    */
-  #whoKnowsMore(): { readonly id: string; readonly seen: Version }[] {
+  #whoKnowsMore(kind: LossKind): { readonly id: string; readonly seen: Version }[] {
     const record = this.cluster.primary.stock.saleRecords.get(SALE_ID)
     if (record === undefined) return []
+    return [...this.#knowingLedger(kind, record), ...this.#knowingNodes(record)]
+  }
+
+  /** A store in a new life sells nothing before it was compared with the ledger's mark; in an old life it may. */
+  #knowingLedger(kind: LossKind, record: SaleRecord): { readonly id: string; readonly seen: Version }[] {
+    if (kind !== 'unsynced' && kind !== 'failover') return []
+    const seen = this.disk.ledger.mark
+    return seen.era === record.era && seen.seq > record.seq ? [{ id: 'the ledger', seen }] : []
+  }
+
+  #knowingNodes(record: SaleRecord): { readonly id: string; readonly seen: Version }[] {
     return this.nodes
-      .filter(({ host, seen }) => host.isUp && !host.isPaused && seen.era === record.era && seen.seq > record.seq + 5)
+      .filter(({ host }) => host.isUp && !host.isPaused)
+      .filter(({ host, seen, lastWriteSeq }) => {
+        // Its own last change nobody else's writes can hide.
+        const ownSeq = record.nodes.get(host.id)?.lastWriteSeq ?? 0
+        return seen.era === record.era && (seen.seq > record.seq + 5 || lastWriteSeq > ownSeq)
+      })
       .map(({ host, seen }) => ({ id: host.id, seen }))
   }
 
@@ -186,16 +203,11 @@ export class World {
   #scheduleOperator(): void {
     const { kernel, scenario } = this
     const { random } = kernel
-    const { port } = this.cashier.link
     const at = (): number => random.next() * scenario.requestMs
-    const change = (change: StateChange): void => {
-      this.#operatorAtMs = kernel.nowMs
-      port.sales.change(SALE_ID, change, { era: 0, seq: 0 }).catch(() => {})
-    }
     if (random.next() < 0.2) {
       const pausesMs = at()
-      kernel.schedule(null, pausesMs, 'operator', () => change('pause'))
-      kernel.schedule(null, pausesMs + random.below(1500), 'operator', () => change('open'))
+      kernel.schedule(null, pausesMs, 'operator', () => this.changeSale('pause'))
+      kernel.schedule(null, pausesMs + random.below(1500), 'operator', () => this.changeSale('open'))
     }
     if (random.next() < 0.2) {
       const [fare] = scenario.definition.fares
@@ -203,6 +215,19 @@ export class World {
       const stock = fare.stock + random.below(20) - 5
       kernel.schedule(null, at(), 'operator', () => this.#setStock(fare.id, stock))
     }
+  }
+
+  /** An operator opens or pauses the sale. */
+  changeSale(change: StateChange): void {
+    this.#operatorAtMs = this.kernel.nowMs
+    this.cashier.link.port.sales.change(SALE_ID, change, { era: 0, seq: 0 }).catch(() => {})
+  }
+
+  /** An operator adds tickets to the first fare, whatever it has by now. */
+  addStock(tickets: number): void {
+    const [fare] = this.scenario.definition.fares
+    const present = this.cluster.primary.stock.saleRecords.get(SALE_ID)?.fares.get(fare?.id ?? '')?.stock
+    if (fare !== undefined && present !== undefined) this.#setStock(fare.id, present + tickets)
   }
 
   #setStock(fareId: string, stock: number): void {
