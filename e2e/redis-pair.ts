@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from './free-port.ts'
+import { freePort } from '../runtime/free-ports.ts'
 import { ORDERS, withStore } from './store.ts'
 import { until } from './wait.ts'
 

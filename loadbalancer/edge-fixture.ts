@@ -4,6 +4,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../runtime/free-ports.ts'
 import { EDGE_DEFAULTS } from './render.ts'
 import type { Topology, UpstreamNode } from './render.ts'
 
@@ -52,14 +53,6 @@ export async function startUpstream(id: string, weight: number, answer: Handler 
 export async function stopUpstream({ server }: Upstream): Promise<void> {
   server.closeAllConnections()
   await new Promise((resolve) => server.close(resolve))
-}
-
-export async function freePort(): Promise<number> {
-  const server = http.createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const port = portOf(server)
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 export async function edgeTopology(nodes: readonly UpstreamNode[], changes: Partial<Topology> = {}): Promise<Topology> {

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync } from 'node:fs'
-import { createServer } from 'node:net'
 
 /** Servers on one core, load on the other: the method of the issue. */
 export const SERVER_CORE = 0
@@ -66,16 +65,6 @@ export async function output(core: number, program: string, args: readonly strin
   running.delete(child)
   if (code !== 0) throw new Error(`${program} ended with ${code}: ${text.trim()}`)
   return text
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
 
 export async function until(what: string, withinMs: number, isSo: () => Promise<boolean>): Promise<void> {

@@ -8,7 +8,8 @@ import { connectRedisStock, type RedisStock } from '../../stock/redis/redis-stoc
 import { saleKeys } from '../../stock/redis/keys.ts'
 import { NODE_HEAP_FLAGS } from '../../node/heap.ts'
 import { saleFaults } from '../report/sale-faults.ts'
-import { freePort, SERVER_CORE, start, type Started, until } from '../cluster/processes.ts'
+import { SERVER_CORE, start, type Started, until } from '../cluster/processes.ts'
+import { freePort } from '../../runtime/free-ports.ts'
 import { FARE, SALE } from './requests.ts'
 
 export const RULES: QuotaRules = { buffer: { percent: 10 }, deadAfterMs: 1500 }

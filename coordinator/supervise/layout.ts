@@ -4,7 +4,7 @@ import { configPath } from '../../loadbalancer/render.ts'
 import type { OperatorConfig } from './cluster-config.ts'
 import type { ClusterFile, CoordinatorRecord, NodeRecord, OrdersRecord } from './cluster-file.ts'
 import { ClusterFailure } from './failure.ts'
-import { choosePorts, isFree } from './ports.ts'
+import { choosePorts, isFree } from '../../runtime/free-ports.ts'
 import { redisConfigPath } from './redis.ts'
 
 export interface LayoutRequest {

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { freePort } from '../free-port.ts'
+import { freePort } from '../../runtime/free-ports.ts'
 import { mountSmallDisk, type SmallDisk } from '../small-disk.ts'
 import { withStore } from '../store.ts'
 import { until } from '../wait.ts'

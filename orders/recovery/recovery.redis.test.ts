@@ -2,7 +2,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
-import { createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
@@ -12,6 +11,7 @@ import type { StockPort } from '../../stock/port.ts'
 import { connectRedisStock } from '../../stock/redis/redis-stock.ts'
 import { nodeAsker } from '../../http/node-report.ts'
 import { systemClock } from '../../runtime/clock.ts'
+import { freePort } from '../../runtime/free-ports.ts'
 import { inMemoryOrders, type InMemoryOrders } from '../testing/in-memory-orders.ts'
 
 const DEMO: SaleFile = {
@@ -31,18 +31,6 @@ let port: StockPort
 let orders: InMemoryOrders
 let ledgerOf: InMemoryOrders
 let nodeServer: Server | null = null
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer()
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const address = server.address()
-  await new Promise((resolve) => {
-    server.close(resolve)
-  })
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
 
 async function until<T>(
   what: string,

@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { freePort } from '../../runtime/free-ports.ts'
 
 export interface TestRedis {
   readonly url: string
@@ -44,13 +44,4 @@ async function answers(url: string): Promise<void> {
   const reply = await Promise.race([client.ping(), once(late, 'abort').then(() => null)])
   client.disconnect()
   if (reply !== 'PONG') throw new Error(`redis-server did not answer at ${url} within ${START_DEADLINE_MS} ms`)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
