@@ -11,6 +11,11 @@ const USAGE = `usage: npm run sim -- --seed N [--trace]
        npm run sim -- --minutes M [--from SEED] [--threads T]
        npm run sim -- mutants [NAME…] [--threads T]`
 
+// Whoever reads the output may stop reading it (`| head`).
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
+
 function say(line: string): void {
   process.stdout.write(`${line}\n`)
 }

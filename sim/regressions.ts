@@ -21,6 +21,7 @@ export const REGRESSIONS: readonly Regression[] = [
     seed: 910_018_456,
     found: 'a leader whose lease was another’s in between took its own last plan for the one in force',
   },
+  { seed: 920_018_953, found: 'a store was opened although a node that only it had known called it and had seen more' },
   { seed: 1_922_667_934, found: 'the time for nodes to come to a store ran while that store was down' },
   { seed: 4_152_558_799, found: 'a plan under way when its lease ended was thought never to have been applied' },
 ]

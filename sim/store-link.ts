@@ -43,6 +43,8 @@ export class StoreLink {
   /** One-way partitions: what was sent waits, and arrives when they end, or never. */
   #cut: { readonly to: boolean; readonly from: boolean; readonly onEffect: () => void } | null = null
   #heldBack: (() => void)[] = []
+  /** Commands that travel, late ones of broken connections included. */
+  #underWay = 0
   #isConnecting = false
   #isWatching = false
   #awaited: { readonly room: StoreRoom; readonly verb: string; readonly act: () => void } | null = null
@@ -65,6 +67,11 @@ export class StoreLink {
   /** The next reply takes so long. */
   delayReply(ms: number): void {
     this.#replyDelayMs = ms
+  }
+
+  /** Some command of this process may yet be carried out. */
+  get hasCommandsUnderWay(): boolean {
+    return this.#underWay > 0 || this.#heldBack.length > 0
   }
 
   get isCut(): boolean {
@@ -161,25 +168,33 @@ export class StoreLink {
       weather.onEffect()
       const { random } = this.#kernel
       const arrivesMs = random.next() < 0.5 ? this.#latency() : random.below(LATE_MS_MAX)
-      if (random.next() < 0.7) this.#kernel.schedule(null, arrivesMs, call.verb, () => this.#arrive(call, false))
+      if (random.next() < 0.7) this.#arriveAfter(arrivesMs, call, false)
       this.#break()
       return
     }
     bound += weather.lateShare
     if (draw < bound) {
       weather.onEffect()
-      this.#kernel.schedule(null, this.#kernel.random.below(LATE_MS_MAX), call.verb, () => this.#arrive(call, true))
+      this.#arriveAfter(this.#kernel.random.below(LATE_MS_MAX), call, true)
       return
     }
     bound += weather.twiceShare
     const isAnswered = draw >= bound + weather.noReplyShare
     if (draw < bound) {
       weather.onEffect()
-      this.#kernel.schedule(null, this.#kernel.random.below(LATE_MS_MAX), call.verb, () => this.#arrive(call, false))
+      this.#arriveAfter(this.#kernel.random.below(LATE_MS_MAX), call, false)
     } else if (!isAnswered) weather.onEffect()
     const atMs = this.#inOrder(this.#lastArrivalMs)
     this.#lastArrivalMs = atMs
-    this.#kernel.schedule(null, atMs - this.#kernel.nowMs, call.verb, () => this.#arrive(call, isAnswered))
+    this.#arriveAfter(atMs - this.#kernel.nowMs, call, isAnswered)
+  }
+
+  #arriveAfter(delayMs: number, call: Call, isAnswered: boolean): void {
+    this.#underWay += 1
+    this.#kernel.schedule(null, delayMs, call.verb, () => {
+      this.#underWay -= 1
+      this.#arrive(call, isAnswered)
+    })
   }
 
   #arrive(call: Call, isAnswered: boolean): void {

@@ -128,10 +128,11 @@ export class World {
   #knowingNodes(record: SaleRecord): { readonly id: string; readonly seen: Version }[] {
     return this.nodes
       .filter(({ host }) => host.isUp && !host.isPaused)
-      .filter(({ host, seen, lastWriteSeq }) => {
-        // Its own last change nobody else's writes can hide.
+      .filter(({ host, link, seen, lastWriteSeq }) => {
+        // Its own last change nobody else's writes can hide, only a command of its own that is still under way.
         const ownSeq = record.nodes.get(host.id)?.lastWriteSeq ?? 0
-        return seen.era === record.era && (seen.seq > record.seq + 5 || lastWriteSeq > ownSeq)
+        const lacksOwn = lastWriteSeq > ownSeq && !link.hasCommandsUnderWay
+        return seen.era === record.era && (seen.seq > record.seq + 5 || lacksOwn)
       })
       .map(({ host, seen }) => ({ id: host.id, seen }))
   }

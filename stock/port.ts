@@ -153,6 +153,8 @@ export interface SaleSnapshot extends Reply {
   readonly definition: SaleDefinition
   /** False while the store is not certified for this sale. */
   readonly certified: boolean
+  /** The most that a caller had seen where the store was behind it, since it was last certified; zero for none. */
+  readonly sought: Version
   /** It was begun to put the sale together again, and not ended. */
   readonly uniting: boolean
   /** Tickets of all orders less the nodes' `confirmed`: what was put together again and is no node's any more. */

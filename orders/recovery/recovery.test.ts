@@ -221,6 +221,32 @@ describe('a store that began another life', () => {
     expect(reasons()).toContain('behind node n1')
   })
 
+  it('and was called by a node that is known to it alone, is not opened until that node is heard', async () => {
+    const stranger = new TestNode(world, 'n3')
+    stranger.seen = { era: n1.seen.era, seq: n1.seen.seq + 3 }
+    world.restartStore()
+    await expect(stranger.join()).rejects.toThrow('recovering')
+    await go(4000, [])
+    expect((await demo()).certified).toBe(false)
+    expect(reasons()).toContain('behind a caller at')
+    expect(reasons()).toContain('none of the nodes that answer')
+  })
+
+  it('is not opened when such a call comes after it was judged', async () => {
+    const stranger = new TestNode(world, 'n3')
+    stranger.seen = { era: n1.seen.era, seq: n1.seen.seq + 3 }
+    const { ledger } = o1
+    const beginEra = ledger.beginEra.bind(ledger)
+    vi.spyOn(ledger, 'beginEra').mockImplementationOnce(async (...args) => {
+      await expect(stranger.join()).rejects.toThrow('recovering')
+      return beginEra(...args)
+    })
+    world.restartStore()
+    await go(4000, [])
+    expect((await demo()).certified).toBe(false)
+    expect(reasons()).toContain('behind a caller at')
+  })
+
   describe('and lacks the nodes as well', () => {
     let version: Version
 

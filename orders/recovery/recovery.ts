@@ -251,8 +251,10 @@ export class Recovery {
     if (!facts.nodes.some(hasSeenTheSale) && facts.askedMs < ASK_NODES_MS_MAX) {
       return { isWaiting: true, reasons: ['no node that has seen the sale has answered yet'] }
     }
+    const stranger = strangerOf(facts)
+    if (stranger !== null && facts.askedMs < ASK_NODES_MS_MAX) return { isWaiting: true, reasons: [stranger] }
     const reasons = durable ? this.#unaccounted(sale, nodes, reports) : faults
-    return { isWaiting: false, reasons }
+    return { isWaiting: false, reasons: stranger === null ? reasons : [...reasons, stranger] }
   }
 
   #unaccounted(sale: LedgerSale, nodes: readonly FleetNode[], reports: Reports): string[] {
@@ -456,4 +458,13 @@ function unitedNodes(reports: Reports): UnitedNode[] {
     if (report === null) return []
     return [{ id, epoch: report.epoch, confirmed: report.fares.reduce((sum, { confirmed }) => sum + confirmed, 0) }]
   })
+}
+
+/** Whoever has seen more than the store has may have told buyers of it; null when all who answer account for that. */
+function strangerOf({ store, mark, nodes }: Pick<ReopenCase, 'store' | 'mark' | 'nodes'>): string | null {
+  if (store === null || compareVersions(store.sought, store.version) <= 0) return null
+  const known = [mark, ...nodes.map(({ reply }) => reply?.known ?? null)]
+  return known.some((version) => version !== null && compareVersions(version, store.sought) >= 0)
+    ? null
+    : `a caller at ${show(store.sought)} is none of the nodes that answer`
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { VERSION_ZERO } from '../../stock/core/words.ts'
 import type { Mark } from './marks.ts'
 import { decideReopen, type NodeTestimony, type ReopenCase } from './reopen.ts'
 
@@ -10,7 +11,7 @@ function witness(nodeId: string, seq: number, lastWriteSeq = 0, era = 3): NodeTe
 
 function facts(change: Partial<ReopenCase> = {}): ReopenCase {
   return {
-    store: { version: { era: 3, seq: 110 }, nodes: [{ id: 'n1', lastWriteSeq: 108 }] },
+    store: { version: { era: 3, seq: 110 }, nodes: [{ id: 'n1', lastWriteSeq: 108 }], sought: VERSION_ZERO },
     mark,
     nodes: [witness('n1', 110, 108)],
     missing: [],
@@ -21,7 +22,7 @@ function facts(change: Partial<ReopenCase> = {}): ReopenCase {
 }
 
 function at(seq: number): Partial<ReopenCase> {
-  return { store: { version: { era: 3, seq }, nodes: [] }, nodes: [], askedMs: 1000 }
+  return { store: { version: { era: 3, seq }, nodes: [], sought: VERSION_ZERO }, nodes: [], askedMs: 1000 }
 }
 
 function reasonsOf(change: Partial<ReopenCase>): string {
@@ -53,7 +54,19 @@ describe('decideReopen', () => {
   })
 
   it('takes an older era as behind, however high its seq', () => {
-    expect(reasonsOf({ store: { version: { era: 2, seq: 999 }, nodes: [] } })).toContain('behind the mark')
+    expect(reasonsOf({ store: { version: { era: 2, seq: 999 }, nodes: [], sought: VERSION_ZERO } })).toContain(
+      'behind the mark',
+    )
+  })
+
+  it('stays when a caller had seen more, whoever it was', () => {
+    const store = {
+      version: { era: 3, seq: 110 },
+      nodes: [{ id: 'n1', lastWriteSeq: 108 }],
+      sought: { era: 3, seq: 111 },
+    }
+    expect(reasonsOf({ store })).toBe('the store is at era 3 seq 110, behind a caller at era 3 seq 111')
+    expect(decideReopen(facts({ store: { ...store, sought: { era: 3, seq: 110 } } })).decision).toBe('reopen')
   })
 
   it('stays when a node has seen more', () => {

@@ -5,7 +5,7 @@
  * Yes only if nothing that anybody acknowledged can be missing:
  *
  *   1. the store has a record of the sale,
- *   2. it is behind neither the mark nor any live node (nor a node's own last write), and
+ *   2. it is behind neither the mark nor any live node (nor a node's own last write) nor anybody who called it, and
  *   3. AOF with fsync always was on while the mark was seen, and is on now. Without a mark nothing says that it
  *      was, so a mark is needed; nodes add what happened since; and
  *   4. it has every order that the ledger has.
@@ -18,6 +18,8 @@ import type { Mark } from './marks.ts'
 export interface StoredSale {
   readonly version: Version
   readonly nodes: readonly { readonly id: string; readonly lastWriteSeq: number }[]
+  /** The most that a caller had seen where the store was behind it; zero for none. */
+  readonly sought: Version
 }
 
 /** What a live node says about the sale; `known` is null when it does not know the sale. */
@@ -63,6 +65,7 @@ export function decideReopen(facts: ReopenCase): ReopenDecision {
   const reasons = [
     ...reasonsOfMark(store, facts),
     ...facts.nodes.flatMap((node) => reasonsOfNode(store, node)),
+    ...reasonsOfCallers(store),
     ...facts.missing,
   ]
   if (reasons.length > 0) return { decision: 'stay', reasons }
@@ -85,10 +88,10 @@ export function hasSeenTheSale({ reply }: NodeTestimony): boolean {
   return (reply?.known?.era ?? 0) > 0
 }
 
-/** The highest seq that store, mark or any node has seen, whatever the era. */
+/** The highest seq that store, mark, any node or caller has seen, whatever the era. */
 export function floorSeqOf(facts: Pick<ReopenCase, 'store' | 'mark' | 'nodes'>): number {
   const seqs = facts.nodes.map((node) => node.reply?.known?.seq ?? 0)
-  return Math.max(facts.store?.version.seq ?? 0, facts.mark?.seq ?? 0, ...seqs)
+  return Math.max(facts.store?.version.seq ?? 0, facts.store?.sought.seq ?? 0, facts.mark?.seq ?? 0, ...seqs)
 }
 
 function reasonsOfMark(store: StoredSale, facts: ReopenCase): string[] {
@@ -112,6 +115,12 @@ function reasonsOfMark(store: StoredSale, facts: ReopenCase): string[] {
     reasons.push(`AOF with fsync always is not on${faults}`)
   }
   return reasons
+}
+
+/** They may be nodes that nobody who recovers knows: the store that lacks their orders may lack them, too. */
+function reasonsOfCallers({ version, sought }: StoredSale): string[] {
+  if (compareVersions(version, sought) >= 0) return []
+  return [`the store is at ${show(version)}, behind a caller at ${show(sought)}`]
 }
 
 function reasonsOfNode(store: StoredSale, node: NodeTestimony): string[] {

@@ -178,6 +178,15 @@ describe('a lowered stock', () => {
     expect(rules({ losses: [{ ...LOSS, atMs: 40 }] })).toContain('oversold')
   })
 
+  it('binds although another was asked for, unless that may act after it', () => {
+    const other = { ...change, stock: 3, invokedMs: 40, isDone: false }
+    const later = { ...change, invokedMs: 4150, completedMs: 4160 }
+    expect(rules({ stockChanges: [other, change] })).not.toContain('oversold')
+    expect(rules({ stockChanges: [{ ...other, fareId: 'b' }, change] })).toContain('oversold')
+    const history = [purchase('b1', [attempt(4200, 201, 'o1')]), purchase('b2', [attempt(4300, 201, 'o2')])]
+    expect(rules({ stockChanges: [other, later], history })).toContain('oversold')
+  })
+
   it('does not where it was not done, or writes were lost since', () => {
     expect(rules({ stockChanges: [{ ...change, isDone: false }] })).not.toContain('oversold')
     for (const atMs of [55, 70]) expect(rules({ losses: [{ ...LOSS, atMs }] })).not.toContain('oversold')
@@ -231,6 +240,24 @@ describe('an order made by a server that was primary again', () => {
     expect(rules({ losses: [{ ...back, atMs: 950 }] })).toContain('ghost_hold')
     expect(rules({ losses: [{ ...back, atMs: 150 }] })).toContain('ghost_hold')
     expect(rules({ creations: [...CREATIONS, creation('o9', 'b3', 1400)] })).toContain('ghost_hold')
+  })
+})
+
+function isLeftOutJudged(change: Partial<Evidence>): boolean {
+  const evidence = ordinary({ leftOut: ['n1'], wasAlarmed: true, ...change })
+  return violationsOf(evidence).some(({ rule }) => rule === 'left_out')
+}
+
+describe('a node that is left out', () => {
+  const copy = { ...LOSS, kind: 'older_copy' as const }
+
+  it('is not judged where two plans may have one version: an older copy, and a leader who slept', () => {
+    expect(isLeftOutJudged({ losses: [copy], pauseMsMax: 500 })).toBe(false)
+  })
+
+  it('is with either alone', () => {
+    expect(isLeftOutJudged({ losses: [copy] })).toBe(true)
+    expect(isLeftOutJudged({ pauseMsMax: 500 })).toBe(true)
   })
 })
 

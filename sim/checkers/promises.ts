@@ -6,7 +6,7 @@
  */
 import { acknowledged, type Attempt, isOk, isUnknown, type Purchase } from '../history.ts'
 import type { LossKind } from '../store-cluster.ts'
-import type { Ack, Evidence, Violation } from './evidence.ts'
+import type { Ack, Evidence, StockChangeSeen, Violation } from './evidence.ts'
 import { groupBy } from './group-by.ts'
 
 const EVERYTHING: ReadonlySet<LossKind> = new Set([
@@ -145,16 +145,28 @@ function sweep(intervals: readonly Interval[]): { readonly atMs: number; readonl
   return steps.map(({ atMs, by }) => ({ atMs, tickets: (tickets += by) }))
 }
 
-/** A change that was done binds from then on, unless writes were lost since it was asked for: it may be one of them. */
+/**
+ * A change that was done binds from then on, unless writes were lost since it was asked for: it may be one of them; or
+ * unless another, asked for before, was under way and may be carried out after it: the ledger keeps those apart, the
+ * store alone does not.
+ */
 function stockAtMost({ stockChanges, losses }: Evidence, fareId: string, initial: number, atMs: number): number {
   let most = initial
   for (const change of stockChanges) {
     if (change.fareId !== fareId || change.invokedMs > atMs) continue
     const isKept = losses.every((loss) => loss.atMs < change.invokedMs)
     const isCertain = change.isDone && change.completedMs <= atMs && isKept
-    most = isCertain ? change.stock : Math.max(most, change.stock)
+    const late = stockChanges.filter((other) => other.fareId === fareId && mayFollow(other, change))
+    most = isCertain ? Math.max(change.stock, ...late.map(({ stock }) => stock)) : Math.max(most, change.stock)
   }
   return most
+}
+
+/** A command that went astray acts within so long, or never. */
+const ASTRAY_MS = 4000
+
+function mayFollow(other: StockChangeSeen, done: StockChangeSeen): boolean {
+  return !other.isDone && other.invokedMs < done.completedMs && done.completedMs < other.invokedMs + ASTRAY_MS
 }
 
 /** P4: one order per key, made once, the same id every time. */

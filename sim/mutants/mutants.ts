@@ -94,8 +94,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no-look-behind',
     file: FENCE,
-    find: 'if (compareVersions(seen, versionOf(record)) > 0) return voidCertificate(record)',
-    replace: '',
+    find: 'return isBehind ? voidCertificate(record) : null',
+    replace: 'return null',
+  },
+  {
+    name: 'callers-not-noted',
+    file: FENCE,
+    find: 'if (isBehind && compareVersions(seen, record.sought) > 0)',
+    replace: 'if (false)',
   },
   {
     name: 'no-last-write',

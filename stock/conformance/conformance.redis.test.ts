@@ -70,7 +70,7 @@ describe('a planted difference is found', () => {
     ['confirm sells one too many', inScript('confirm', 'fare.remaining < quantity', 'fare.remaining + 1 < quantity')],
     ['confirm forgets the limit', inScript('confirm', 'tickets + quantity > sale.limit', 'false')],
     ['confirm ignores the epoch', inScript('confirm', 'node.epoch == caller.epoch', 'true')],
-    ['a change ignores a store behind', inScript('change-state', 'seen_seq > sale.seq', 'false')],
+    ['a change ignores a store behind', inScript('change-state', 'if is_behind then return', 'if false then return')],
     ['heartbeat reckons the dead in', inScript('heartbeat', 'now - dead_after_ms', '0')],
     ['settle gives back twice', inScript('settle', "if order.letter == letter then return 'already' end", '')],
     [
@@ -91,6 +91,11 @@ describe('a planted difference is found', () => {
     [
       'certify takes a store behind the one that was read',
       inScript('certify-sale', 'sale.seq < expected_seq', 'false'),
+    ],
+    ['certify forgets who called', inScript('certify-sale', 'is_sought_above(sale_key, ', '(function() end)(')],
+    [
+      'a caller who has seen more is not noted',
+      inScript('join', 'if is_behind then note_sought', 'if false then note_sought'),
     ],
   ]
   it.each(scripts)('in a script: %s', { timeout: 120_000 }, async (_name, plant) => {

@@ -151,7 +151,7 @@ const saleStep = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('certify' as const),
       era: fc.nat(6),
-      floor: fc.nat(60),
+      floor: fc.oneof(fc.nat(60), fc.constant(1000)),
       wrong: fc.constantFrom(null, null, 'era', 'seq'),
     }),
   },

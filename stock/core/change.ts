@@ -2,7 +2,7 @@
 import { certificateFault } from './fence.ts'
 import { noteOpening, noteReturn } from './heard.ts'
 import { emit, type SaleRecord, stateAt, type StoreContext, versionOf } from './sale-record.ts'
-import type { SaleState, Version } from './words.ts'
+import { type SaleState, type Version, VERSION_ZERO } from './words.ts'
 import type { ChangeReply, StateChange } from '../port.ts'
 
 /**
@@ -92,12 +92,14 @@ export function certify(
   floorSeq: number,
   context: StoreContext,
 ): { outcome: 'certified' | 'lost_race'; version: Version } {
-  const isTaken = record.era !== expected.era || record.seq < expected.seq || era <= record.era
+  const isShort = record.sought.seq > Math.max(expected.seq, floorSeq)
+  const isTaken = record.era !== expected.era || record.seq < expected.seq || era <= record.era || isShort
   // What is half put together again has to be put together to the end.
   if (isTaken || record.union !== null) return { outcome: 'lost_race', version: versionOf(record) }
   record.era = era
   record.seq = Math.max(record.seq, floorSeq) + 1
   record.certificate = context.fingerprint
+  record.sought = VERSION_ZERO
   record.lease = 0
   record.liveWeight = 0
   record.weightsSeq = record.seq

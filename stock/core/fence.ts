@@ -4,7 +4,7 @@
  * A store is trusted for a sale only while it is certified (same fingerprint as when its era began) and not
  * behind anything its callers have seen. The fingerprint alone is not enough: a copy restored in place, or a
  * server that was master before, shows the old one with older data. So every call carries what its caller has
- * seen; a store behind that loses its certificate at once, for everybody.
+ * seen; a store behind that loses its certificate at once, for everybody, and remembers how far the caller had come.
  */
 import { type SaleRecord, type StoreContext, versionOf } from './sale-record.ts'
 import { compareVersions, type Version } from './words.ts'
@@ -15,9 +15,11 @@ const RECOVERING: Stopped = { outcome: 'recovering' }
 /** Certified, and not behind `seen`? A store behind loses its certificate. */
 export function certificateFault(record: SaleRecord | undefined, seen: Version, context: StoreContext): Stopped | null {
   if (record === undefined) return RECOVERING
+  const isBehind = compareVersions(seen, versionOf(record)) > 0
+  // Whoever recovers the store may not know the caller.
+  if (isBehind && compareVersions(seen, record.sought) > 0) record.sought = { era: seen.era, seq: seen.seq }
   if (record.certificate !== context.fingerprint) return RECOVERING
-  if (compareVersions(seen, versionOf(record)) > 0) return voidCertificate(record)
-  return null
+  return isBehind ? voidCertificate(record) : null
 }
 
 /** Is the store behind this node's own last change? Only meaningful within one era. */

@@ -65,6 +65,8 @@ export interface SaleRecord {
   seq: number
   /** Fingerprint of the store's life for which the sale is certified; empty once found behind. */
   certificate: string
+  /** The most that a caller had seen where the store was behind it, since it was last certified; zero for none. */
+  sought: Version
   /** Tickets of all orders ever less what the nodes' records say they confirmed: what a union could not tell apart. */
   unattributed: number
   /** While the sale is put together again: the era it will open under, and the life in which that began. */
@@ -108,6 +110,7 @@ export function newSaleRecord(definition: SaleDefinition, era: number, context: 
     era,
     seq: 1,
     certificate: context.fingerprint,
+    sought: VERSION_ZERO,
     union: null,
     unattributed: 0,
     state: definition.opensAtMs === null ? 'draft' : 'scheduled',

@@ -110,7 +110,8 @@ export function openUnion(
   context: StoreContext,
 ): { readonly outcome: 'certified' | 'lost_race'; readonly version: Version } {
   if (record === undefined) return { outcome: 'lost_race', version: VERSION_ZERO }
-  if (!isUniting(record, era, context)) return { outcome: 'lost_race', version: versionOf(record) }
+  const isShort = record.sought.seq > Math.max(record.seq, floorSeq)
+  if (isShort || !isUniting(record, era, context)) return { outcome: 'lost_race', version: versionOf(record) }
   const seq = Math.max(record.seq, floorSeq) + 1
   for (const { fareId, stock, held, paid } of fares) {
     if (held + paid > stock) throw new Error(`fare ${fareId}: held ${held}, paid ${paid} of ${stock}`)
@@ -120,7 +121,15 @@ export function openUnion(
     if (fare !== undefined)
       record.fares.set(fareId, { ...fare, stock, remaining: stock - held - paid, held, paid, seq })
   }
-  Object.assign(record, { era, seq, state, certificate: context.fingerprint, union: null, lease: 0 })
+  Object.assign(record, {
+    era,
+    seq,
+    state,
+    certificate: context.fingerprint,
+    union: null,
+    sought: VERSION_ZERO,
+    lease: 0,
+  })
   record.liveWeight = 0
   record.weightsSeq = seq
   for (const { id, epoch, confirmed } of nodes) {

@@ -150,6 +150,7 @@ function snapshotOf(record: SaleRecord, rules: QuotaRules, context: StoreContext
     state: stateAt(record, context.nowMs),
     definition: record.definition,
     certified: record.certificate === context.fingerprint,
+    sought: record.sought,
     uniting: record.union !== null,
     unattributed: record.unattributed,
     fares: countersOf(record),

@@ -460,6 +460,7 @@ function snapshotOf(reply: readonly unknown[], rules: QuotaRules): SaleSnapshot 
     state: stateAt({ state: sale.get('state') as SaleState, definition }, nowMs),
     definition,
     certified: sale.get('certificate') === String(reply[3]),
+    sought: soughtOf(sale.get('sought')),
     uniting: sale.has('union'),
     unattributed: Number(sale.get('unattributed') ?? 0),
     fares: definition.fares.map(({ id }) => ({
@@ -478,4 +479,9 @@ function snapshotOf(reply: readonly unknown[], rules: QuotaRules): SaleSnapshot 
 
 function parseShares(text: string): SaleSnapshot['shares'] {
   return text === '' ? null : Object.fromEntries(JSON.parse(text) as [string, number][])
+}
+
+function soughtOf(text = '0 0'): Version {
+  const [era = 0, seq = 0] = text.split(' ').map(Number)
+  return { era, seq }
 }

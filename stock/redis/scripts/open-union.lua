@@ -5,7 +5,8 @@
 -- KEYS  sale, nodes, events
 -- ARGV  era, floor seq, state, tickets of all orders, JSON [[node id, epoch, confirmed]…] up to which their records are
 --       raised, then fare id, stock, held, paid per fare
--- Returns JSON: lost_race (not begun, begun anew, or in another life) | certified, with era, seq
+-- Returns JSON: lost_race (not begun, begun anew, in another life, or a caller has seen more than the floor says) |
+--   certified, with era, seq
 -- @include world
 -- @include sale
 -- @include fence
@@ -15,7 +16,8 @@ local sale_key, nodes_key, events_key = KEYS[1], KEYS[2], KEYS[3]
 local era, floor_seq, state = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local sale = read_sale(sale_key, {}, clock_ms())
 if not sale then return '{"outcome":"lost_race","era":0,"seq":0}' end
-if not is_uniting(sale_key, ARGV[1]) then return reply_json('lost_race', sale, {}) end
+local is_short = is_sought_above(sale_key, math.max(sale.seq, floor_seq))
+if is_short or not is_uniting(sale_key, ARGV[1]) then return reply_json('lost_race', sale, {}) end
 
 local seq = math.max(sale.seq, floor_seq) + 1
 local writes = {}
@@ -53,5 +55,5 @@ if #node_writes > 0 then redis.call('HSET', nodes_key, unpack(node_writes)) end
 for i = 1, #writes, 1000 do redis.call('HSET', sale_key, unpack(writes, i, math.min(i + 999, #writes))) end
 redis.call('HSET', sale_key, 'certificate', fingerprint(), 'era', era, 'seq', seq, 'state', state, 'lease', 0,
   'live_weight', 0, 'weights_seq', seq, 'unattributed', unattributed)
-redis.call('HDEL', sale_key, 'union')
+redis.call('HDEL', sale_key, 'union', 'sought')
 return reply_json('certified', sale, {})

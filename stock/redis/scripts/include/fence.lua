@@ -6,10 +6,31 @@ local function void_certificate(sale_key)
   return RECOVERING
 end
 
+local function is_after(era, seq, other_era, other_seq)
+  return era > other_era or (era == other_era and seq > other_seq)
+end
+
+-- Whoever recovers the store may not know the caller.
+local function note_sought(sale_key, era, seq)
+  local known_era, known_seq = string.match(redis.call('HGET', sale_key, 'sought') or '0 0', '^(%d+) (%d+)$')
+  if is_after(era, seq, tonumber(known_era), tonumber(known_seq)) then
+    redis.call('HSET', sale_key, 'sought', era .. ' ' .. seq)
+  end
+end
+
+-- Has a caller seen more than was known to whoever judged the store? The seq goes on from era to era.
+local function is_sought_above(sale_key, seq)
+  local sought_seq = string.match(redis.call('HGET', sale_key, 'sought') or '', '(%d+)$')
+  return sought_seq ~= nil and tonumber(sought_seq) > seq
+end
+
 -- Certified for this life of the store, and not behind what the caller has seen? nil when all is well.
 local function certificate_fault(sale_key, sale, seen_era, seen_seq)
-  if not sale or sale.certificate ~= fingerprint() then return RECOVERING end
-  if seen_era > sale.era or (seen_era == sale.era and seen_seq > sale.seq) then return void_certificate(sale_key) end
+  if not sale then return RECOVERING end
+  local is_behind = is_after(seen_era, seen_seq, sale.era, sale.seq)
+  if is_behind then note_sought(sale_key, seen_era, seen_seq) end
+  if sale.certificate ~= fingerprint() then return RECOVERING end
+  if is_behind then return void_certificate(sale_key) end
   return nil
 end
 
