@@ -20,12 +20,17 @@ let o1: InMemoryOrders
 let n1: TestNode
 let n2: TestNode
 
-beforeEach(async () => {
+/** A store and an orders process, with the sale open and no node yet. */
+async function beginWorld(): Promise<void> {
   world = testWorld()
   o1 = world.process
   await world.port.fleet.certify(0, 1)
   await post('/admin/sales', SALE_FILE)
   await post('/admin/sales/demo/open')
+}
+
+beforeEach(async () => {
+  await beginWorld()
   n1 = new TestNode(world, 'n1')
   n2 = new TestNode(world, 'n2')
   for (const node of [n1, n2]) {
@@ -247,15 +252,30 @@ describe('a store that began another life', () => {
     expect(reasons()).toContain('behind a caller at')
   })
 
+  it('is not opened by the operator either when such a call comes meanwhile; by the next decision it is', async () => {
+    const stranger = new TestNode(world, 'n3')
+    stranger.seen = { era: n1.seen.era, seq: n1.seen.seq + 30 }
+    world.restartStore()
+    const { ledger } = o1
+    const beginEra = ledger.beginEra.bind(ledger)
+    vi.spyOn(ledger, 'beginEra').mockImplementationOnce(async (...args) => {
+      await expect(stranger.join()).rejects.toThrow('recovering')
+      return beginEra(...args)
+    })
+    await expect(post('/admin/sales/demo/recover')).rejects.toThrow('look again')
+    expect((await demo()).certified).toBe(false)
+    expect(await post('/admin/sales/demo/recover')).toMatchObject({ body: { outcome: 'changed' } })
+    const { certified, version, sought } = await demo()
+    expect(certified).toBe(true)
+    expect(version.seq).toBeGreaterThan(stranger.seen.seq)
+    expect(sought).toEqual({ era: 0, seq: 0 })
+  })
+
   describe('and lacks the nodes as well', () => {
     let version: Version
 
     beforeEach(async () => {
-      world = testWorld()
-      o1 = world.process
-      await world.port.fleet.certify(0, 1)
-      await post('/admin/sales', SALE_FILE)
-      await post('/admin/sales/demo/open')
+      await beginWorld()
       await go(1000, [])
       version = (await demo()).version
       n1 = new TestNode(world, 'n1')

@@ -92,6 +92,7 @@ describe('a planted difference is found', () => {
       'certify takes a store behind the one that was read',
       inScript('certify-sale', 'sale.seq < expected_seq', 'false'),
     ],
+    ['a union is opened whoever called', inScript('open-union', 'is_short or ', '')],
     ['certify forgets who called', inScript('certify-sale', 'is_sought_above(sale_key, ', '(function() end)(')],
     [
       'a caller who has seen more is not noted',
