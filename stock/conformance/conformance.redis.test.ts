@@ -92,12 +92,7 @@ describe('a planted difference is found', () => {
       'certify takes a store behind the one that was read',
       inScript('certify-sale', 'sale.seq < expected_seq', 'false'),
     ],
-    ['a union is opened whoever called', inScript('open-union', 'is_short or ', '')],
     ['certify forgets who called', inScript('certify-sale', 'is_sought_above(sale_key, ', '(function() end)(')],
-    [
-      'a caller who has seen more is not noted',
-      inScript('join', 'if is_behind then note_sought', 'if false then note_sought'),
-    ],
   ]
   it.each(scripts)('in a script: %s', { timeout: 120_000 }, async (_name, plant) => {
     await expect(compare(2000, plant)).rejects.toThrow(/Counterexample/)
