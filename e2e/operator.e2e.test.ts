@@ -1,10 +1,9 @@
 /** What an operator does to a running fleet, while buyers who never repeat a request go on buying. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import http from 'node:http'
 import { copyFileSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { buyOnce, request, Rush, type Attempt, type Purchase } from './client.ts'
+import { request, Rush, type Purchase } from './client.ts'
 import {
   Cluster,
   farebox as run,
@@ -15,8 +14,10 @@ import {
   type FleetNode,
   type NodeView,
 } from './cluster.ts'
+import { RealTerminal } from './real-terminal.ts'
 import { HEALTHY, judge, say, wishOf, type Buyer } from './rush.ts'
-import { pause, until } from './wait.ts'
+import { SteadyLoad } from './steady-load.ts'
+import { until } from './wait.ts'
 
 const farebox = join(import.meta.dirname, '..', 'bin', 'farebox')
 const STOCK = 9000
@@ -42,48 +43,11 @@ beforeAll(async () => {
 })
 afterAll(() => cluster.end())
 
-/** Buyers come at a steady rate, whatever the answers are, until it is told to end; none sends anything twice. */
-class SteadyLoad {
-  readonly attempts: Attempt[] = []
-  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 16 })
-  readonly #everyMs: number
-  #isOver = false
-  readonly #running: Promise<void>
-
-  constructor(perSecond: number) {
-    this.#everyMs = 1000 / perSecond
-    this.#running = this.#run()
-  }
-
-  async #run(): Promise<void> {
-    const open = new Set<Promise<void>>()
-    const startMs = performance.now()
-    for (let sent = 0; !this.#isOver; sent += 1) {
-      const one = this.#buy().finally(() => open.delete(one))
-      open.add(one)
-      await pause(Math.max(0, startMs + (sent + 1) * this.#everyMs - performance.now()))
-    }
-    await Promise.all(open)
-  }
-
-  async #buy(): Promise<void> {
-    const buyer = buyers.pop()
-    if (buyer === undefined) throw new Error('no buyer is left')
-    const wish = wishOf(buyer)
-    const attempt = await buyOnce(wish, cluster.view.url, this.#agent)
-    this.attempts.push(attempt)
-    history.push({ ...wish, attempts: [attempt] })
-  }
-
-  /** What was not a purchase, one line each. */
-  async end(): Promise<string[]> {
-    this.#isOver = true
-    await this.#running
-    this.#agent.destroy()
-    return this.attempts.flatMap(({ status, code, fault }) =>
-      status === 201 ? [] : [`${status} ${code ?? ''} ${fault ?? ''}`],
-    )
-  }
+/** Does something while buyers come at a steady rate, and expects that each of them got what they wanted. */
+async function underLoad<T>(perSecond: number, act: (load: SteadyLoad) => Promise<T>): Promise<T> {
+  const { result, failed } = await SteadyLoad.during({ url: cluster.view.url, buyers, history }, perSecond, act)
+  expect(failed).toEqual([])
+  return result
 }
 
 async function stateOf(id: string): Promise<FleetNode | undefined> {
@@ -104,13 +68,12 @@ function passedSince(mark: number): Map<string, number> {
 describe('a rolling restart of four nodes', () => {
   it('fails no request of buyers who never repeat one, and strands no ticket', { timeout: 120_000 }, async () => {
     const before = cluster.pids()
-    const load = new SteadyLoad(60)
-    await until('purchases', () => load.attempts.length > 50)
-    const roll = await cluster.farebox('roll')
-    const failed = await load.end()
-    expect(roll.code, roll.stderr).toBe(0)
-    say(`rolled under ${load.attempts.length} purchases: ${JSON.stringify(roll.json)}`)
-    expect(failed).toEqual([])
+    await underLoad(60, async (load) => {
+      await until('purchases', () => load.attempts.length > 50)
+      const roll = await cluster.farebox('roll')
+      expect(roll.code, roll.stderr).toBe(0)
+      say(`rolled under ${load.attempts.length} purchases: ${JSON.stringify(roll.json)}`)
+    })
     for (const { id } of cluster.view.nodes) expect(cluster.pids().get(id), id).not.toBe(before.get(id))
     expect((await cluster.fleet()).map(({ state }) => state)).toEqual(['live', 'live', 'live', 'live'])
   })
@@ -123,31 +86,31 @@ interface NodeChange {
 
 describe('a node', () => {
   it('drains without losing a request, gets none then, and comes back', async () => {
-    const load = new SteadyLoad(60)
-    const drained = await cluster.farebox('node', 'drain', 'n2')
-    expect(drained, drained.stderr).toMatchObject({
-      code: 0,
-      json: { outcome: 'changed', after: { state: 'draining' } },
-    })
-    expect((await stateOf('n2'))?.state).toBe('drained')
-    const mark = cluster.accessLog().length
-    const seen = load.attempts.length
-    await until('purchases without it', () => load.attempts.length > seen + 40)
-    expect(passedSince(mark).get('n2')).toBeUndefined()
-    expect(await cluster.read('node', 'drain', 'n2')).toMatchObject({ outcome: 'unchanged' })
+    await underLoad(60, async (load) => {
+      const drained = await cluster.farebox('node', 'drain', 'n2')
+      expect(drained, drained.stderr).toMatchObject({
+        code: 0,
+        json: { outcome: 'changed', after: { state: 'draining' } },
+      })
+      expect((await stateOf('n2'))?.state).toBe('drained')
+      const mark = cluster.accessLog().length
+      const seen = load.attempts.length
+      await until('purchases without it', () => load.attempts.length > seen + 40)
+      expect(passedSince(mark).get('n2')).toBeUndefined()
+      expect(await cluster.read('node', 'drain', 'n2')).toMatchObject({ outcome: 'unchanged' })
 
-    expect(await cluster.read('node', 'resume', 'n2')).toMatchObject({ outcome: 'changed', applied: true })
-    const back = cluster.accessLog().length
-    await until('purchases with it', () => passedSince(back).has('n2'))
-    expect(await load.end()).toEqual([])
+      expect(await cluster.read('node', 'resume', 'n2')).toMatchObject({ outcome: 'changed', applied: true })
+      const back = cluster.accessLog().length
+      await until('purchases with it', () => passedSince(back).has('n2'))
+    })
   })
 
   it('gets the share of its weight, in nginx and in the quota', async () => {
     expect(await cluster.read('node', 'weight', 'n3', '3')).toMatchObject({ outcome: 'changed', applied: true })
-    const load = new SteadyLoad(100)
     const mark = cluster.accessLog().length
-    await until('purchases', () => load.attempts.length > 120)
-    expect(await load.end()).toEqual([])
+    await underLoad(100, async (load) => {
+      await until('purchases', () => load.attempts.length > 120)
+    })
     const passed = passedSince(mark)
     const all = [...passed.values()].reduce((sum, count) => sum + count, 0)
     expect((passed.get('n3') ?? 0) / all).toBeCloseTo(3 / 6, 1)
@@ -201,30 +164,33 @@ function weightsOf(nodes: readonly { readonly id: string; readonly weight: numbe
 
 describe('rebalance', () => {
   it('shows before and after, changes nothing in a dry run, then the shares while the sale sells', async () => {
-    const load = new SteadyLoad(60)
-    const asked = ['rebalance', 'rush', '--weights', 'n1=1,n2=5'] as const
-    const dry = await cluster.read<Rebalanced>(...asked, '--dry-run')
-    expect(dry.outcome).toBe('planned')
-    expect([weightsOf(dry.before.nodes), weightsOf(dry.after.nodes)]).toEqual([
-      'n1=1,n2=1,n3=1,n4=1',
-      'n1=1,n2=5,n3=1,n4=1',
-    ])
-    expect(weightsOf((await cluster.read<Rebalanced>('rebalance', 'rush', '--dry-run')).before.nodes)).toBe(
-      'n1=1,n2=1,n3=1,n4=1',
-    )
-    const expected = `${dry.version.era}.${dry.version.seq}`
-    const done = await cluster.read<Rebalanced>(...asked, '--expect', expected)
-    expect([done.outcome, weightsOf(done.after.nodes)]).toEqual(['changed', 'n1=1,n2=5,n3=1,n4=1'])
-    const stale = await cluster.farebox(...asked, '--expect', expected)
-    expect(stale).toMatchObject({ code: 1, json: { error: { code: 'outdated', details: { version: done.version } } } })
+    await underLoad(60, async (load) => {
+      const asked = ['rebalance', 'rush', '--weights', 'n1=1,n2=5'] as const
+      const dry = await cluster.read<Rebalanced>(...asked, '--dry-run')
+      expect(dry.outcome).toBe('planned')
+      expect([weightsOf(dry.before.nodes), weightsOf(dry.after.nodes)]).toEqual([
+        'n1=1,n2=1,n3=1,n4=1',
+        'n1=1,n2=5,n3=1,n4=1',
+      ])
+      expect(weightsOf((await cluster.read<Rebalanced>('rebalance', 'rush', '--dry-run')).before.nodes)).toBe(
+        'n1=1,n2=1,n3=1,n4=1',
+      )
+      const expected = `${dry.version.era}.${dry.version.seq}`
+      const done = await cluster.read<Rebalanced>(...asked, '--expect', expected)
+      expect([done.outcome, weightsOf(done.after.nodes)]).toEqual(['changed', 'n1=1,n2=5,n3=1,n4=1'])
+      const stale = await cluster.farebox(...asked, '--expect', expected)
+      expect(stale).toMatchObject({
+        code: 1,
+        json: { error: { code: 'outdated', details: { version: done.version } } },
+      })
 
-    // The coordinator leaves an operator's shares alone, round after round.
-    const seen = load.attempts.length
-    await until('purchases', () => load.attempts.length > seen + 60)
-    const later = await cluster.read<Rebalanced>('rebalance', 'rush', '--dry-run')
-    expect(weightsOf(later.before.nodes)).toBe('n1=1,n2=5,n3=1,n4=1')
-    expect(await cluster.read('rebalance', 'rush')).toMatchObject({ outcome: 'changed', after: { shares: null } })
-    expect(await load.end()).toEqual([])
+      // The coordinator leaves an operator's shares alone, round after round.
+      const seen = load.attempts.length
+      await until('purchases', () => load.attempts.length > seen + 60)
+      const later = await cluster.read<Rebalanced>('rebalance', 'rush', '--dry-run')
+      expect(weightsOf(later.before.nodes)).toBe('n1=1,n2=5,n3=1,n4=1')
+      expect(await cluster.read('rebalance', 'rush')).toMatchObject({ outcome: 'changed', after: { shares: null } })
+    })
   })
 })
 
@@ -304,41 +270,6 @@ describe('the command line', () => {
   })
 })
 
-/** A real terminal, of a size, in which a command runs. */
-class RealTerminal {
-  readonly #socket = `farebox-${process.pid}`
-
-  async open(columns: number, rows: number, command: string): Promise<void> {
-    await this.#tmux('new-session', '-d', '-x', String(columns), '-y', String(rows), command)
-  }
-
-  async #tmux(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await runProgram('tmux', ['-L', this.#socket, '-f', '/dev/null', ...args])
-    if (code !== 0) throw new Error(`tmux ${args[0] ?? ''}: ${stderr}`)
-    return stdout
-  }
-
-  screen(): Promise<string> {
-    return this.#tmux('capture-pane', '-p')
-  }
-
-  async resize(columns: number, rows: number): Promise<void> {
-    await this.#tmux('resize-window', '-x', String(columns), '-y', String(rows))
-  }
-
-  async press(key: string): Promise<void> {
-    await this.#tmux('send-keys', key)
-  }
-
-  async type(text: string): Promise<void> {
-    await this.#tmux('send-keys', '-l', text)
-  }
-
-  async close(): Promise<void> {
-    await this.#tmux('kill-server')
-  }
-}
-
 describe('completion', () => {
   it.each(['bash --norc', 'zsh -f'])('completes in a real %s', async (shell) => {
     const [name = ''] = shell.split(' ')
@@ -369,30 +300,30 @@ describe('completion', () => {
 
 describe('watch', () => {
   it('fills a real terminal, follows its size, and leaves it as it was', async () => {
-    const load = new SteadyLoad(50)
-    const terminal = new RealTerminal()
-    await terminal.open(110, 30, `'${farebox}' watch rush --dir '${cluster.dir}'; echo "left with $?"; cat`)
-    try {
-      const full = await until('rates on the screen', async () => {
-        const screen = await terminal.screen()
-        return /buys\/s {4}won [1-9]/.test(screen) && screen
-      })
-      for (const wanted of ['q quits', 'rush  open', 'of 9,000 left', 'no alarms', 'leader c1']) {
-        expect(full).toContain(wanted)
+    await underLoad(50, async () => {
+      const terminal = new RealTerminal()
+      await terminal.open(110, 30, `'${farebox}' watch rush --dir '${cluster.dir}'; echo "left with $?"; cat`)
+      try {
+        const full = await until('rates on the screen', async () => {
+          const screen = await terminal.screen()
+          return /buys\/s {4}won [1-9]/.test(screen) && screen
+        })
+        for (const wanted of ['q quits', 'rush  open', 'of 9,000 left', 'no alarms', 'leader c1']) {
+          expect(full).toContain(wanted)
+        }
+        for (const { id } of cluster.view.nodes) expect(full).toMatch(new RegExp(`^${id} +live`, 'm'))
+        await terminal.resize(60, 12)
+        const small = await until('the smaller screen', async () => {
+          const screen = await terminal.screen()
+          return screen.split('\n').every((line) => line.length <= 60) && screen.includes('q quits') && screen
+        })
+        expect(small).toContain('rush  open')
+        await terminal.press('q')
+        await until('the end', async () => (await terminal.screen()).startsWith('left with 0'))
+      } finally {
+        await terminal.close()
       }
-      for (const { id } of cluster.view.nodes) expect(full).toMatch(new RegExp(`^${id} +live`, 'm'))
-      await terminal.resize(60, 12)
-      const small = await until('the smaller screen', async () => {
-        const screen = await terminal.screen()
-        return screen.split('\n').every((line) => line.length <= 60) && screen.includes('q quits') && screen
-      })
-      expect(small).toContain('rush  open')
-      await terminal.press('q')
-      await until('the end', async () => (await terminal.screen()).startsWith('left with 0'))
-    } finally {
-      await terminal.close()
-      expect(await load.end()).toEqual([])
-    }
+    })
   })
 
   it('without a terminal says a line for each look', async () => {
@@ -473,13 +404,14 @@ describe('what cannot be undone', () => {
 
 describe('a node that is added', () => {
   it('sells its share under load, and killed and started again sells as before', { timeout: 120_000 }, async () => {
-    const load = new SteadyLoad(60)
-    const added = await cluster.read<NodeView>('node', 'add', '--weight', '2')
-    expect(added).toMatchObject({ id: 'n5', weight: 2 })
+    const added = await underLoad(60, async () => {
+      const node = await cluster.read<NodeView>('node', 'add', '--weight', '2')
+      expect(node).toMatchObject({ id: 'n5', weight: 2 })
+      await until('requests for it', () => cluster.accessLog().includes(new URL(node.url).host))
+      expect(await stateOf('n5')).toMatchObject({ state: 'live', weight: 2 })
+      return node
+    })
     const { host } = new URL(added.url)
-    await until('requests for it', () => cluster.accessLog().includes(host))
-    expect(await stateOf('n5')).toMatchObject({ state: 'live', weight: 2 })
-    expect(await load.end()).toEqual([])
 
     process.kill(added.pid, 'SIGKILL')
     await untilGone([added.pid])
@@ -491,9 +423,9 @@ describe('a node that is added', () => {
     const started = await cluster.read<NodeView>('node', 'start', 'n5')
     expect(started).toMatchObject({ id: 'n5', url: added.url, weight: 2 })
     expect(isRunning(started.pid)).toBe(true)
-    const again = new SteadyLoad(60)
-    await until('requests for it again', () => cluster.accessLog().slice(mark).includes(host))
-    expect(await again.end()).toEqual([])
+    await underLoad(60, async () => {
+      await until('requests for it again', () => cluster.accessLog().slice(mark).includes(host))
+    })
     const back = await stateOf('n5')
     expect(back?.state).toBe('live')
     expect(back?.epoch).toBeGreaterThan(dead.epoch)
@@ -502,21 +434,21 @@ describe('a node that is added', () => {
 
 describe('the stock', () => {
   it('is raised and lowered while buyers buy, and the audit holds after each', async () => {
-    const load = new SteadyLoad(80)
-    for (const stock of [STOCK + 500, STOCK - 700, STOCK_AT_LAST]) {
-      const seen = load.attempts.length
-      expect(await cluster.read('sale', 'stock', 'rush', 'seat', '--set', String(stock))).toMatchObject({
-        outcome: 'changed',
-      })
-      const { ok, problems, fares } = await cluster.audit()
-      expect([ok, problems]).toEqual([true, []])
-      expect(fares).toMatchObject([{ stock, diff: 0 }])
-      await until('purchases meanwhile', () => load.attempts.length > seen + 20)
-    }
-    const tooLow = await cluster.farebox('sale', 'stock', 'rush', 'seat', '--set', '1')
-    expect(tooLow.code).toBe(1)
-    expect((await cluster.audit()).fares).toMatchObject([{ stock: STOCK_AT_LAST }])
-    expect(await load.end()).toEqual([])
+    await underLoad(80, async (load) => {
+      for (const stock of [STOCK + 500, STOCK - 700, STOCK_AT_LAST]) {
+        const seen = load.attempts.length
+        expect(await cluster.read('sale', 'stock', 'rush', 'seat', '--set', String(stock))).toMatchObject({
+          outcome: 'changed',
+        })
+        const { ok, problems, fares } = await cluster.audit()
+        expect([ok, problems]).toEqual([true, []])
+        expect(fares).toMatchObject([{ stock, diff: 0 }])
+        await until('purchases meanwhile', () => load.attempts.length > seen + 20)
+      }
+      const tooLow = await cluster.farebox('sale', 'stock', 'rush', 'seat', '--set', '1')
+      expect(tooLow.code).toBe(1)
+      expect((await cluster.audit()).fares).toMatchObject([{ stock: STOCK_AT_LAST }])
+    })
   })
 })
 
