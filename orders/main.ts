@@ -82,7 +82,7 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
   const reader = new OrderReader({ ledger, port, book, log: logger })
   const { acts, recovery, rounds } = saleParts(loaded, tokens.operator, { port, ledger, database, logger })
   addRecoveryMetrics(metrics, recovery, rounds)
-  const onOverrun = (saleId: string): void => rounds.overran(saleId)
+  const onOverrun = (saleId: string, storeEra: number): void => rounds.overran(saleId, storeEra)
   const pipeline = new Pipeline({
     ledger,
     store: port.sales,

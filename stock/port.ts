@@ -155,8 +155,13 @@ export interface SaleSnapshot extends Reply {
   readonly certified: boolean
   /** The most that a caller had seen where the store was behind it, since it was last certified; zero for none. */
   readonly sought: Version
-  /** It was begun to put the sale together again, and not ended. */
-  readonly uniting: boolean
+  /**
+   * It was begun to put the sale together again, and not ended: the era that it will open under, and when whoever does it
+   * was last heard, by the store's clock.
+   */
+  readonly uniting: { readonly era: number; readonly heardMs: number } | null
+  /** The era under which its counters were last made from its orders; 0 for never. */
+  readonly unitedEra: number
   /** Tickets of all orders less the nodes' `confirmed`: what was put together again and is no node's any more. */
   readonly unattributed: number
   readonly fares: readonly FareCounters[]

@@ -28,7 +28,7 @@ export interface KeepingParts {
   readonly metrics: Metrics
   readonly log: Log
   /** The ledger had no room for an order of the store; see `pipeline/taking.ts`. */
-  readonly onOverrun: (saleId: string) => void
+  readonly onOverrun: (saleId: string, storeEra: number) => void
 }
 
 /** What a node hears; orders that are missing from it were put aside, and nobody may be told of them. */
@@ -114,7 +114,7 @@ export class Keeping {
         { saleId, orderIds: result.conflicts },
         'ALARM: the store sold more than the ledger’s stock',
       )
-      this.#parts.onOverrun(saleId)
+      this.#parts.onOverrun(saleId, era)
     }
     if (result.setAside.length > 0) {
       this.#parts.log.error({ saleId, orderIds: result.setAside }, 'ALARM: orders were set aside')

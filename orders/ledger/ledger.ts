@@ -192,6 +192,8 @@ export interface Ledger {
   releaseDeadLetters(saleId: string, storeNowMs: number, limit: number): Promise<readonly string[]>
 
   order(orderId: string): Promise<LedgerOrder | null>
+  /** Those of them that are there, in any order, by one question. */
+  orders(orderIds: readonly string[]): Promise<readonly LedgerOrder[]>
   /** Newest first; a cursor that is none gives an empty page. */
   ordersOfBuyer(buyer: string, cursor: string | null, limit: number): Promise<Page<LedgerOrder>>
   /**

@@ -187,6 +187,10 @@ export class MemoryLedger implements Ledger {
     return this.#saleOf(orderId)?.orders.get(orderId)?.order ?? null
   }
 
+  async orders(orderIds: readonly string[]): Promise<readonly LedgerOrder[]> {
+    return [...new Set(orderIds)].flatMap((id) => this.#saleOf(id)?.orders.get(id)?.order ?? [])
+  }
+
   async ordersOfBuyer(buyer: string, cursor: string | null, limit: number): Promise<Page<LedgerOrder>> {
     const after = cursor === null ? null : CURSOR.exec(cursor)
     if (cursor !== null && after === null) return { items: [], nextCursor: null }

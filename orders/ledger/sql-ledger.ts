@@ -172,7 +172,11 @@ export class SqlLedger implements Ledger {
   }
 
   async order(orderId: string): Promise<LedgerOrder | null> {
-    return (await selectById(this.#database, [orderId]))[0]?.order ?? null
+    return (await this.orders([orderId]))[0] ?? null
+  }
+
+  async orders(orderIds: readonly string[]): Promise<readonly LedgerOrder[]> {
+    return ordersOf(await selectById(this.#database, orderIds))
   }
 
   async ordersOfBuyer(buyer: string, cursor: string | null, limit: number): Promise<Page<LedgerOrder>> {

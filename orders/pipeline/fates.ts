@@ -16,7 +16,7 @@ export interface FatesParts {
   /** The store's clock as last heard, never ahead of it; null before it was. */
   readonly storeNowMs: () => number | null
   /** The ledger had no room for an order of the store; see `taking.ts`. */
-  readonly onOverrun: (saleId: string) => void
+  readonly onOverrun: (saleId: string, storeEra: number) => void
 }
 
 /** `recovering`: the order is only in a store that is not the certified one; ask again. */
@@ -89,7 +89,7 @@ export class Fates {
     if (read === null || records.length === 0) return 'recovering'
     const result = await ledger.ensure(saleId, read.storeEra, records)
     if (result.outcome !== 'ensured') return 'recovering'
-    if (result.conflicts.length > 0) this.#parts.onOverrun(saleId)
+    if (result.conflicts.length > 0) this.#parts.onOverrun(saleId, read.storeEra)
     return ledger.order(orderId)
   }
 }

@@ -21,7 +21,7 @@ export interface OverdueParts {
   readonly store: Pick<SaleStore, 'readEvents' | 'scanOrders'>
   readonly storeNowMs: () => number | null
   /** The ledger had no room for an order of the store; see `taking.ts`. */
-  readonly onOverrun: (saleId: string) => void
+  readonly onOverrun: (saleId: string, storeEra: number) => void
   readonly log: PipelineLog
 }
 
@@ -59,7 +59,7 @@ export class OverdueScan {
     if (overdue.length > 0) {
       const result = await ledger.ensure(saleId, read.storeEra, overdue)
       if (result.outcome !== 'ensured') return BETWEEN_PAGES_MS
-      if (result.conflicts.length > 0) this.#parts.onOverrun(saleId)
+      if (result.conflicts.length > 0) this.#parts.onOverrun(saleId, read.storeEra)
       log.warn({ saleId, orders: overdue.length }, 'overdue holds were made sure of in the ledger')
     }
     this.#cursor = page.cursor ?? ''

@@ -45,7 +45,7 @@ export interface TakingParts {
   /** The store is not the one that the ledger knows: somebody has to recover the sale. Called again while it lasts. */
   readonly onRecovering: (saleId: string, why: WhyRecovering) => void
   /** The store gave holds that the ledger had no room for: its counters are not what its orders come to. */
-  readonly onOverrun: (saleId: string) => void
+  readonly onOverrun: (saleId: string, storeEra: number) => void
 }
 
 export class Taking {
@@ -153,7 +153,7 @@ export class Taking {
         this.#goOnFrom(upTo)
         this.#committedMs = clock.monotonicMs()
         if (page.complete) this.#oldestMs = null
-        this.#count(result)
+        this.#count(result, page.version.era)
         if (!page.complete) return 0
         return orders.length === 0 ? this.#waitForMore() : waitAfterBatch(orders.length)
       case 'moved':
@@ -182,7 +182,7 @@ export class Taking {
       const page: Awaited<ReturnType<SaleStore['scanOrders']>> = await store.scanOrders(saleId, cursor)
       const result = await ledger.ensure(saleId, storeEra, page.orders)
       if (result.outcome !== 'ensured') return this.#raise('fenced')
-      this.#tellConflicts(result.conflicts)
+      this.#tellConflicts(result.conflicts, storeEra)
       cursor = page.cursor
     }
     // The fence is on the era in which reading began; if the store was replaced meanwhile its era is another now.
@@ -211,20 +211,23 @@ export class Taking {
     return RECOVERING_WAIT_MS
   }
 
-  #tellConflicts(orderIds: readonly string[]): void {
+  #tellConflicts(orderIds: readonly string[], storeEra: number): void {
     if (orderIds.length === 0) return
     const { saleId, metrics, log, onOverrun } = this.#parts
     metrics.conflicts.value += orderIds.length
     log.error({ saleId, orderIds }, 'ALARM: the store sold more than the ledger’s stock')
-    onOverrun(saleId)
+    onOverrun(saleId, storeEra)
   }
 
-  #count(result: { inserted: number; conflicts: readonly string[]; setAside: readonly string[] }): void {
+  #count(
+    result: { inserted: number; conflicts: readonly string[]; setAside: readonly string[] },
+    storeEra: number,
+  ): void {
     const { metrics, log, saleId } = this.#parts
     metrics.batches.value += 1
     metrics.taken.value += result.inserted
     metrics.setAside.value += result.setAside.length
-    this.#tellConflicts(result.conflicts)
+    this.#tellConflicts(result.conflicts, storeEra)
     if (result.setAside.length > 0) log.error({ saleId, orderIds: result.setAside }, 'ALARM: orders were set aside')
   }
 }

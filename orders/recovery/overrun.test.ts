@@ -46,7 +46,7 @@ async function take(): Promise<readonly string[]> {
   const { era } = (await orders.ledger.sale('demo')) ?? { era: 0 }
   const result = await orders.ledger.ensure('demo', era, [...world.record('demo').orders.values()])
   const conflicts = result.outcome === 'ensured' ? result.conflicts : []
-  if (conflicts.length > 0) orders.rounds.overran('demo')
+  if (conflicts.length > 0) orders.rounds.overran('demo', era)
   return conflicts
 }
 

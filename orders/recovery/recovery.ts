@@ -13,7 +13,8 @@
  * To begin anew the ledger's era is moved first, by compare-and-set, so that nothing read from the old life of the
  * store comes into the ledger any more; then the store is certified for it, by compare-and-set on the version that it
  * was judged by. Of several processes that recover a sale one wins each step, and the others look again. A crash
- * between the two leaves the eras apart, which is a reason to begin anew.
+ * between the two leaves the eras apart, which is a reason to begin anew. A union takes long, so others wait for whoever
+ * is at it (`rival.ts`).
  */
 import type { AskJournal } from '../../http/node-journal.ts'
 import type { AskNode, SaleReport } from '../../http/node-report.ts'
@@ -36,6 +37,7 @@ import {
   type ReopenCase,
   type ReopenDecision,
 } from './reopen.ts'
+import { isRivalAtWork } from './rival.ts'
 import { lostRace, type UnionReport, uniteSale } from './union.ts'
 import { type LastSeen, unaccounted } from './witnesses.ts'
 
@@ -126,6 +128,8 @@ export class Recovery {
   readonly #heard = new Map<string, Map<string, NodeTestimony>>()
   /** By sale: for how long this life of the store has answered. Nodes that it lacks come to it only meanwhile. */
   readonly #answering = new Map<string, Answering>()
+  /** By sale: the era under which this process last began to put it together. */
+  readonly #begun = new Map<string, number>()
   /** By sale: as it was when it last sold. */
   readonly #lastSeen = new Map<string, LastSeen & Pick<SaleSnapshot, 'fares'>>()
   readonly #recovered: Recovered[] = []
@@ -207,6 +211,10 @@ export class Recovery {
     marks.learn([sale])
     // It may have been opened since this round last heard of the ledger.
     if (this.isWhole(sale, snapshot)) return
+    if (snapshot !== null && isRivalAtWork(snapshot, this.#begun.get(saleId) ?? 0)) {
+      this.#cases.set(saleId, { saleId, sinceMs, reasons: ['another orders process puts it together'] })
+      return
+    }
     // Asked now: what an earlier life of the store said of itself is no evidence for this one.
     const durability = await port.durability()
     const facts: ReopenCase = {
@@ -218,7 +226,7 @@ export class Recovery {
       askedMs: this.#answeringMs(saleId, durability.fingerprint),
     }
     const decision = await this.#decide(facts, sale, snapshot)
-    if (decision.decision === 'reopen' && snapshot?.uniting !== true) {
+    if (decision.decision === 'reopen' && (snapshot?.uniting ?? null) === null) {
       await this.#beginAndOpen(sale, decision.expected, decision.floorSeq)
       return
     }
@@ -322,12 +330,13 @@ export class Recovery {
   }
 
   async #unite(sale: LedgerSale, { facts, nodes, reports, how }: UnionCase): Promise<Version> {
-    const { ledger, port, union } = this.#parts
+    const { ledger, port, union, monotonicMs } = this.#parts
     const saleId = sale.definition.id
     assert(union !== undefined, 'a union has rules')
     // Nothing is lost of a store that is whole.
     const lost = union.allInLedger || how === 'recount' ? [] : this.#unaccounted(sale, nodes, reports)
     const era = await this.#beginEra(sale, facts.store?.version.era ?? 0)
+    this.#begun.set(saleId, era)
     const told = async (): Promise<readonly Order[]> => {
       const answers = await Promise.all(nodes.map(({ adminUrl }) => union.askJournal(adminUrl, saleId)))
       const silent = nodes.filter(({ id }, at) => answers[at] === null && reports.has(id))
@@ -339,7 +348,10 @@ export class Recovery {
     const floorSeq = floorSeqOf(facts)
     // Where orders may be lost, what nodes confirmed and the store does not know is the evidence of it.
     const known = lost.length > 0 || how === 'recount' ? [] : unitedNodes(reports)
-    const report = await uniteSale({ ledger, store: port.sales }, { sale, era, floorSeq, nodes: known, told })
+    const report = await uniteSale(
+      { ledger, store: port.sales, monotonicMs },
+      { sale, era, floorSeq, nodes: known, told },
+    )
     this.#tellUnion(saleId, how, report, lost)
     await this.#noteOpen(saleId, report.version)
     return report.version

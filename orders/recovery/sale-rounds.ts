@@ -47,8 +47,11 @@ export class SaleRounds {
   /** Nodes to ask, with their addresses. A store that comes back behind may lack the very nodes that know more. */
   #nodes: readonly FleetNode[] = []
   readonly #underWay = new Map<string, Promise<void>>()
-  /** Sales of which the store sold more than the ledger has room for, and which were not answered for it yet. */
-  readonly #overran = new Set<string>()
+  /**
+   * Sales of which the store sold more than the ledger has room for, and which were not answered for it yet, with the era
+   * in which it sold that.
+   */
+  readonly #overran = new Map<string, number>()
   readonly #recountedAtMs = new Map<string, number>()
   readonly #paused = new Map<string, Overrun>()
 
@@ -86,9 +89,10 @@ export class SaleRounds {
    * The ledger had no room for an order of the store, although both agree on the stock: the store's counters are wrong,
    * or the ledger's. The store is counted anew at once, which takes as long as reading its orders. If it sells too
    * much again soon after, that was not it, and the sale is paused: whoever buys now hears "held" and then "released".
+   * Where another process has counted it anew since that era of the store, nothing is left to do.
    */
-  overran(saleId: string): void {
-    this.#overran.add(saleId)
+  overran(saleId: string, storeEra: number): void {
+    this.#overran.set(saleId, Math.max(storeEra, this.#overran.get(saleId) ?? 0))
   }
 
   /** Until they are open again. */
@@ -144,7 +148,7 @@ export class SaleRounds {
     return version
   }
 
-  /** Another process that came first counts as well. */
+  /** Another process that came first counts as well; see {@link SaleRounds.overran}. */
   async #recount(saleId: string, snapshot: SaleSnapshot): Promise<boolean> {
     const { recovery, acts } = this.#parts
     try {
@@ -166,6 +170,11 @@ export class SaleRounds {
 
   async #stopOverrun(saleId: string, snapshot: SaleSnapshot): Promise<void> {
     const { recovery, acts, monotonicMs, log } = this.#parts
+    if (snapshot.unitedEra > (this.#overran.get(saleId) ?? 0)) {
+      this.#recountedAtMs.set(saleId, monotonicMs())
+      this.#overran.delete(saleId)
+      return
+    }
     const recountedAtMs = this.#recountedAtMs.get(saleId) ?? Number.NEGATIVE_INFINITY
     if (recovery.canRecount && monotonicMs() - recountedAtMs >= OVERRUN_AGAIN_MS) {
       if (!(await this.#recount(saleId, snapshot))) return

@@ -15,6 +15,7 @@ import type { Ledger, LedgerOrder, LedgerSale } from '../ledger/ledger.ts'
 export interface UnionParts {
   readonly ledger: Pick<Ledger, 'ensure' | 'scanOrders' | 'sale'>
   readonly store: Pick<SaleStore, 'beginUnion' | 'reassert' | 'openUnion' | 'scanOrders' | 'readOrders'>
+  readonly monotonicMs: () => number
 }
 
 export interface UnionTask {
@@ -42,12 +43,15 @@ export interface UnionReport {
 
 const PAGE = 500
 const SCAN_PAGE = 1000
+/** Well below what others take for the silence of a process that is gone. */
+const WORD_EVERY_MS = 500
 
-export async function uniteSale({ ledger, store }: UnionParts, task: UnionTask): Promise<UnionReport> {
+export async function uniteSale(parts: UnionParts, task: UnionTask): Promise<UnionReport> {
+  const { ledger, store } = parts
   const { sale, era, floorSeq, nodes } = task
   const saleId = sale.definition.id
   if ((await store.beginUnion(sale.definition, era)).outcome !== 'begun') throw lostRace(saleId)
-  const union = new Union({ ledger, store }, saleId, era)
+  const union = new Union(parts, saleId, era)
   await union.compare(await task.told())
   await union.reassert()
   const present = await ledger.sale(saleId)
@@ -76,6 +80,8 @@ class Union {
   readonly #conflicts: string[] = []
   readonly #setAside: string[] = []
   #fromJournals = 0
+  /** When it last said in the store that it is at work. */
+  #saidMs: number
   /** The highest in any record that the store is to have: the sale's own is above it. */
   seqMax = 0
   /** Tickets of all orders that the store has then. */
@@ -85,6 +91,7 @@ class Union {
     this.#parts = parts
     this.#saleId = saleId
     this.#era = era
+    this.#saidMs = parts.monotonicMs()
   }
 
   /** Finds what store, ledger and journals do not agree on, and has the ledger decide it. */
@@ -146,6 +153,7 @@ class Union {
       )
       for (const order of page.orders) this.#inStore.set(order.id, stateText(order))
       cursor = page.cursor
+      await this.#sayAtWork()
     }
   }
 
@@ -153,6 +161,7 @@ class Union {
     for (let after: string | null = null; ;) {
       const rows: readonly LedgerOrder[] = await this.#parts.ledger.scanOrders(this.#saleId, after, SCAN_PAGE)
       yield* rows
+      await this.#sayAtWork()
       if (rows.length < SCAN_PAGE) return
       after = rows.at(-1)?.id ?? null
     }
@@ -179,8 +188,17 @@ class Union {
     }
   }
 
+  /** So that no other process begins anew meanwhile; if one has, there is no use in going on. */
+  async #sayAtWork(): Promise<void> {
+    const { store, monotonicMs } = this.#parts
+    if (monotonicMs() - this.#saidMs < WORD_EVERY_MS) return
+    this.#saidMs = monotonicMs()
+    if ((await store.reassert(this.#saleId, this.#era, [])).outcome !== 'reasserted') throw lostRace(this.#saleId)
+  }
+
   async #ensure(orders: readonly Order[]): Promise<readonly LedgerOrder[]> {
     if (orders.length === 0) return []
+    await this.#sayAtWork()
     const result = await this.#parts.ledger.ensure(this.#saleId, this.#era, orders)
     if (result.outcome !== 'ensured') throw lostRace(this.#saleId)
     this.#conflicts.push(...result.conflicts)

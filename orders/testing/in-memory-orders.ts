@@ -53,7 +53,7 @@ export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
   const recovery = new Recovery({ ...common, askNode, monotonicMs: nowMs, ...(union === undefined ? {} : { union }) })
   const rounds = new SaleRounds({ ...common, acts, recovery, monotonicMs: nowMs, everyMs })
   const reader = new OrderReader({ ledger, port, book: new SaleBook(port, rules), log: SILENT })
-  const onOverrun = (saleId: string): void => rounds.overran(saleId)
+  const onOverrun = (saleId: string, storeEra: number): void => rounds.overran(saleId, storeEra)
   const { fates } = new Pipeline({
     ledger,
     store: port.sales,

@@ -69,8 +69,13 @@ export interface SaleRecord {
   sought: Version
   /** Tickets of all orders ever less what the nodes' records say they confirmed: what a union could not tell apart. */
   unattributed: number
-  /** While the sale is put together again: the era it will open under, and the life in which that began. */
-  union: { readonly era: number; readonly fingerprint: string } | null
+  /**
+   * While the sale is put together again: the era it will open under, the life in which that began, and when whoever
+   * does it was last heard.
+   */
+  union: { readonly era: number; readonly fingerprint: string; heardMs: number } | null
+  /** The era under which its counters were last made from its orders; 0 for never. */
+  unitedEra: number
   /** As last set; see {@link stateAt} for what it is at a time. */
   state: SaleState
   /** When the sale was last opened by hand. */
@@ -112,6 +117,7 @@ export function newSaleRecord(definition: SaleDefinition, era: number, context: 
     certificate: context.fingerprint,
     sought: VERSION_ZERO,
     union: null,
+    unitedEra: 0,
     unattributed: 0,
     state: definition.opensAtMs === null ? 'draft' : 'scheduled',
     reopened: NEVER,

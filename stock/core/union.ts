@@ -66,7 +66,7 @@ export function beginUnion(
     return { outcome: 'lost_race', version, record: null }
   }
   record.certificate = ''
-  record.union = { era, fingerprint: context.fingerprint }
+  record.union = { era, fingerprint: context.fingerprint, heardMs: context.nowMs }
   return { outcome: 'begun', version, record }
 }
 
@@ -86,6 +86,7 @@ export function reassert(
   context: StoreContext,
 ): { readonly outcome: 'reasserted' } | { readonly outcome: 'recovering' } {
   if (record === undefined || !isUniting(record, era, context)) return { outcome: 'recovering' }
+  record.union.heardMs = context.nowMs
   for (const order of orders) {
     const before = record.orders.get(order.id)
     const buyer = record.buyers.get(order.buyer) ?? { tickets: 0, orderIds: [] }
@@ -127,6 +128,7 @@ export function openUnion(
     state,
     certificate: context.fingerprint,
     union: null,
+    unitedEra: era,
     sought: VERSION_ZERO,
     lease: 0,
   })
@@ -146,6 +148,8 @@ export function openUnion(
   return { outcome: 'certified', version: versionOf(record) }
 }
 
-function isUniting({ union }: SaleRecord, era: number, { fingerprint }: StoreContext): boolean {
-  return union !== null && union.era === era && union.fingerprint === fingerprint
+type Uniting = SaleRecord & { readonly union: NonNullable<SaleRecord['union']> }
+
+function isUniting(record: SaleRecord, era: number, { fingerprint }: StoreContext): record is Uniting {
+  return record.union !== null && record.union.era === era && record.union.fingerprint === fingerprint
 }

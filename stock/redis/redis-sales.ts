@@ -461,7 +461,10 @@ function snapshotOf(reply: readonly unknown[], rules: QuotaRules): SaleSnapshot 
     definition,
     certified: sale.get('certificate') === String(reply[3]),
     sought: soughtOf(sale.get('sought')),
-    uniting: sale.has('union'),
+    uniting: sale.has('union')
+      ? { era: Number.parseInt(sale.get('union') ?? '', 10), heardMs: number('union_ms') }
+      : null,
+    unitedEra: Number(sale.get('united') ?? 0),
     unattributed: Number(sale.get('unattributed') ?? 0),
     fares: definition.fares.map(({ id }) => ({
       fareId: id,

@@ -11,7 +11,7 @@ import {
   type Version,
 } from '../../../stock/core/words.ts'
 import type { Acts, Subject, Transfer } from '../act-ledger.ts'
-import type { Decision, EnsureResult, Fate, Ledger } from '../ledger.ts'
+import type { Decision, EnsureResult, Fate, Ledger, LedgerOrder } from '../ledger.ts'
 import { isRefused } from '../sql-error.ts'
 import type { World } from './worlds.ts'
 
@@ -401,6 +401,10 @@ function orderId(saleId: string, number: number): string {
   return `${saleId}${number}`
 }
 
+async function ordersOf(ledger: Ledger, orderIds: readonly string[]): Promise<readonly LedgerOrder[]> {
+  return (await ledger.orders(orderIds)).toSorted((a, b) => (a.id < b.id ? -1 : 1))
+}
+
 /** All that can be read of a sale. Why a row was refused is said in words that differ. */
 async function everything(ledger: Ledger, saleId: string): Promise<unknown> {
   const buyers = await Promise.all(['ann', 'bob', 'eve!'].map(async (buyer) => pages(ledger, `${saleId}${buyer}`)))
@@ -418,6 +422,7 @@ async function everything(ledger: Ledger, saleId: string): Promise<unknown> {
     sums: await ledger.sums(saleId),
     recount: await ledger.recount(saleId),
     order: await ledger.order(orderId(saleId, 1)),
+    orders: await ordersOf(ledger, [orderId(saleId, 3), 'none', orderId(saleId, 1), orderId(saleId, 3), 'no\0ne']),
     badCursor: await ledger.ordersOfBuyer(`${saleId}ann`, 'none', 2),
     noSuchSale: await noSuchSale(ledger),
     buyers,

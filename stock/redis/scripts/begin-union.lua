@@ -35,5 +35,5 @@ if not sale then
   for i = 1, #fields, 1000 do redis.call('HSET', sale_key, unpack(fields, i, math.min(i + 999, #fields))) end
   redis.call('HSET', sale_key, 'fares', table.concat(fare_ids, ' '))
 end
-redis.call('HSET', sale_key, 'certificate', '', 'union', era .. ' ' .. fingerprint())
+redis.call('HSET', sale_key, 'certificate', '', 'union', era .. ' ' .. fingerprint(), 'union_ms', clock_ms())
 return cjson.encode({ outcome = 'begun', era = found_era, seq = found_seq })

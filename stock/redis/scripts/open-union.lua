@@ -54,6 +54,6 @@ redis.call('XADD', events_key, era .. '-' .. seq, 't', 'era', 'ms', sale.now)
 if #node_writes > 0 then redis.call('HSET', nodes_key, unpack(node_writes)) end
 for i = 1, #writes, 1000 do redis.call('HSET', sale_key, unpack(writes, i, math.min(i + 999, #writes))) end
 redis.call('HSET', sale_key, 'certificate', fingerprint(), 'era', era, 'seq', seq, 'state', state, 'lease', 0,
-  'live_weight', 0, 'weights_seq', seq, 'unattributed', unattributed)
-redis.call('HDEL', sale_key, 'union', 'sought')
+  'live_weight', 0, 'weights_seq', seq, 'unattributed', unattributed, 'united', era)
+redis.call('HDEL', sale_key, 'union', 'union_ms', 'sought')
 return reply_json('certified', sale, {})

@@ -1,6 +1,7 @@
 #!lua
 -- Puts order records in, or over what is there, while a sale is put together again; a buyer's tickets follow from the
--- orders. The fares' counters do not: open-union.lua sets them. Idempotent.
+-- orders. The fares' counters do not: open-union.lua sets them. Idempotent. Without orders it only says that whoever puts
+-- the sale together goes on with it.
 --
 -- KEYS  sale, orders, buyers
 -- ARGV  era, JSON columns [[order ids], [records as in confirm.lua], [buyers], [tickets that count against the limit]]
@@ -11,6 +12,7 @@
 
 local sale_key, orders_key, buyers_key = KEYS[1], KEYS[2], KEYS[3]
 if not is_uniting(sale_key, ARGV[1]) then return '{"outcome":"recovering"}' end
+redis.call('HSET', sale_key, 'union_ms', clock_ms())
 local columns = cjson.decode(ARGV[2])
 local order_ids, records, buyers, counted = columns[1], columns[2], columns[3], columns[4]
 if #order_ids == 0 then return '{"outcome":"reasserted"}' end

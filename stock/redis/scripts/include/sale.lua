@@ -12,7 +12,8 @@
 --   definition   JSON as the operator wrote it, with the order-id secret
 --   stock:F remaining:F held:F paid:F seq:F   per fare F
 --   sought       `era seq` of the most that a caller had seen where the store was behind it; absent for none, see fence.lua
---   union        see union.lua; absent but while the sale is put together again
+--   union union_ms   see union.lua; absent but while the sale is put together again
+--   united       the era under which its counters were last made from its orders; absent for never
 --   unattributed tickets of all orders less what the nodes' records confirmed; set by open-union.lua, absent for 0
 --   reopened reopened:F reopened_seq   see heard.lua; absent for never
 local HEAD = {

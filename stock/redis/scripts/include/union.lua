@@ -1,5 +1,5 @@
 -- Field `union` of a sale that is being put together again: the era it will open under and the life of the store in
--- which that began, `era fingerprint`. Twin of stock/core/union.ts.
+-- which that began, `era fingerprint`; `union_ms` is when whoever does it was last heard. Twin of stock/core/union.ts.
 local function union_era(sale_key)
   local text = redis.call('HGET', sale_key, 'union')
   return text and tonumber(string.match(text, '^(%d+) '))
