@@ -30,7 +30,8 @@ export function journalAsker(token: string, timeoutMs = 3000): AskJournal {
   }
 }
 
-function journalOf(value: unknown): NodeJournal | null {
+/** Null when the value is no journal. */
+export function journalOf(value: unknown): NodeJournal | null {
   if (typeof value !== 'object' || value === null || !('orders' in value) || !('since' in value)) return null
   const orders = ordersOfRows(value.orders)
   const since = versionOf(value.since)

@@ -6,10 +6,11 @@
  * and asking again finds that out. The ledger in a later era has begun anew without them: they must be judged anew, by
  * the store of that era. In an earlier one it was put back itself, and whoever recovers the sale will begin a later.
  */
-import { type OrderRow, ordersOfRows, rowOfOrder } from '../http/order-rows.ts'
+import type { AskKeep, KeepReply } from '../http/keep-orders.ts'
+import { ordersOfRows, rowOfOrder } from '../http/order-rows.ts'
 import { GroupedCalls, TooManyWaiting } from '../runtime/grouped-calls.ts'
 import type { Log } from '../runtime/log.ts'
-import { delay, systemTimers } from '../runtime/timers.ts'
+import { delay, systemTimers, type Timers } from '../runtime/timers.ts'
 import type { Order } from '../stock/core/words.ts'
 import type { FleetStore } from '../stock/port.ts'
 import type { Acknowledgement, Acknowledger } from './acknowledger.ts'
@@ -19,16 +20,15 @@ const CALLS_MAX = 2
 const ORDERS_PER_CALL = 1000
 /** Above what a desk lets in. */
 const WAITING_MAX = 20_000
-/** Less than buyers wait, so that another process may be asked for the same. */
-const CALL_MS = 1000
 /** Who is told to have it judged anew must not come back at once, again and again. */
 const VOID_PAUSE_MS = 50
 
 export interface LedgerAcknowledgerParts {
   readonly fleet: Pick<FleetStore, 'read'>
-  /** The operator's token, which opens the private ports. */
-  readonly token: string
+  readonly askKeep: AskKeep
   readonly log: Log
+  /** The process's own unless a simulation steps them. */
+  readonly timers?: Timers
 }
 
 interface Judged {
@@ -36,8 +36,8 @@ interface Judged {
   readonly era: number
 }
 
-export function ledgerAcknowledger({ fleet, token, log }: LedgerAcknowledgerParts): Acknowledger {
-  const door = new Door(fleet, token, log)
+export function ledgerAcknowledger(parts: LedgerAcknowledgerParts): Acknowledger {
+  const door = new Door(parts)
   const calls = new GroupedCalls<Judged, Order, Acknowledgement>({
     callsMax: CALLS_MAX,
     itemsMax: ORDERS_PER_CALL,
@@ -58,28 +58,23 @@ export function ledgerAcknowledger({ fleet, token, log }: LedgerAcknowledgerPart
 }
 
 class Door {
-  readonly #fleet: LedgerAcknowledgerParts['fleet']
-  readonly #token: string
-  readonly #log: Log
+  readonly #parts: LedgerAcknowledgerParts
   /** Of the orders processes; the first is asked. */
   #addresses: readonly string[] = []
   #isTroubled = false
 
-  constructor(fleet: LedgerAcknowledgerParts['fleet'], token: string, log: Log) {
-    this.#fleet = fleet
-    this.#token = token
-    this.#log = log
+  constructor(parts: LedgerAcknowledgerParts) {
+    this.#parts = parts
   }
 
   async keep({ saleId, era }: Judged, orders: readonly Order[]): Promise<Acknowledgement> {
     if (this.#addresses.length === 0) await this.#lookAround()
     const [address] = this.#addresses
-    const body = JSON.stringify({ era, orders: orders.map(rowOfOrder) })
     try {
       if (address === undefined) throw new Error('no orders process is known')
-      const answer = await this.#post(new URL(`/admin/sales/${saleId}/keep`, address), body)
+      const answer = await this.#parts.askKeep(address, saleId, { era, orders: orders.map(rowOfOrder) })
       this.#wentWell()
-      return await acknowledgementOf(answer, era)
+      return await this.#acknowledgementOf(answer, era)
     } catch (error) {
       this.#tell(error)
       await this.#lookAround(address)
@@ -87,22 +82,21 @@ class Door {
     }
   }
 
-  async #post(url: URL, body: string): Promise<KeepAnswer> {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
-      signal: AbortSignal.timeout(CALL_MS),
-      body,
-    })
-    const text = await response.text()
-    if (!response.ok) throw new Error(`${url.origin} answered ${response.status}: ${text.slice(0, 300).trim()}`)
-    return JSON.parse(text) as KeepAnswer
+  async #acknowledgementOf(answer: KeepReply, era: number): Promise<Acknowledgement> {
+    if (answer.outcome === 'kept') {
+      const orders = ordersOfRows(answer.orders)
+      if (orders === null) throw new Error('the orders process answered with rows that are none')
+      return { outcome: 'kept', orders: new Map(orders.map((order) => [order.id, order])) }
+    }
+    if (answer.outcome !== 'fenced' || typeof answer.era !== 'number' || answer.era < era) return { outcome: 'not_yet' }
+    await delay(this.#parts.timers ?? systemTimers, VOID_PAUSE_MS)
+    return { outcome: 'void' }
   }
 
   /** The one heard of last is the likeliest to answer; the one that just failed comes last. */
   async #lookAround(failed?: string): Promise<void> {
     try {
-      const { orders } = await this.#fleet.read()
+      const { orders } = await this.#parts.fleet.read()
       if (orders.length === 0) return
       const newest = orders.toSorted((a, b) => b.lastSeenMs - a.lastSeenMs).map(({ adminUrl }) => adminUrl)
       this.#addresses = [...newest.filter((url) => url !== failed), ...newest.filter((url) => url === failed)]
@@ -112,32 +106,15 @@ class Door {
   }
 
   #wentWell(): void {
-    if (this.#isTroubled) this.#log.info({}, 'the ledger keeps orders again')
+    if (this.#isTroubled) this.#parts.log.info({}, 'the ledger keeps orders again')
     this.#isTroubled = false
   }
 
   /** Once, until it goes well again. */
   #tell(error: unknown): void {
-    if (!this.#isTroubled) this.#log.warn({ reason: reasonOf(error) }, 'the ledger does not keep orders')
+    if (!this.#isTroubled) this.#parts.log.warn({ reason: reasonOf(error) }, 'the ledger does not keep orders')
     this.#isTroubled = true
   }
-}
-
-interface KeepAnswer {
-  readonly outcome?: unknown
-  readonly era?: unknown
-  readonly orders?: readonly OrderRow[]
-}
-
-async function acknowledgementOf(answer: KeepAnswer, era: number): Promise<Acknowledgement> {
-  if (answer.outcome === 'kept') {
-    const orders = ordersOfRows(answer.orders)
-    if (orders === null) throw new Error('the orders process answered with rows that are none')
-    return { outcome: 'kept', orders: new Map(orders.map((order) => [order.id, order])) }
-  }
-  if (answer.outcome !== 'fenced' || typeof answer.era !== 'number' || answer.era < era) return { outcome: 'not_yet' }
-  await delay(systemTimers, VOID_PAUSE_MS)
-  return { outcome: 'void' }
 }
 
 function reasonOf(error: unknown): string {

@@ -3,6 +3,7 @@ import { bufferRule } from '../config/buffer-rule.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import { ensureAdminTokens } from '../http/admin-token.ts'
 import { Identifier } from '../http/identity.ts'
+import { keepAsker } from '../http/keep-orders.ts'
 import { HttpServer, type ServerOptions } from '../http/server.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { LifeCycle } from '../runtime/life-cycle.ts'
@@ -141,7 +142,7 @@ function acknowledging(
 ): { readonly acknowledger?: Acknowledger } {
   if (config.ack === 'replicated') return { acknowledger: replicaAcknowledger(stock.sales, config.redis.replicas) }
   if (config.ack !== 'ledger') return {}
-  return { acknowledger: ledgerAcknowledger({ fleet: stock.fleet, token, log }) }
+  return { acknowledger: ledgerAcknowledger({ fleet: stock.fleet, askKeep: keepAsker(token), log }) }
 }
 
 function identifierOf({ config, publicKeyPems }: LoadedConfig): Identifier {

@@ -4,6 +4,7 @@
  */
 import { cursorOf, type Listed, newestFirst, pageOfLists, placeOf } from '../http/order-pages.ts'
 import type { Log } from '../runtime/log.ts'
+import { systemTimers, type Timers, within } from '../runtime/timers.ts'
 import { BUYER_ORDERS_KEPT } from '../stock/core/sale-record.ts'
 import type { Order, SaleDefinition } from '../stock/core/words.ts'
 import type { StockPort } from '../stock/port.ts'
@@ -19,6 +20,8 @@ export interface OrderReaderParts {
   readonly port: StockPort
   readonly book: SaleBook
   readonly log: Log
+  /** The process's own unless a simulation steps them. */
+  readonly timers?: Timers
 }
 
 /** What a buyer sees of an order. */
@@ -104,7 +107,7 @@ export class OrderReader {
     if (isTrial && this.#isTrying) return otherwise
     if (isTrial) this.#isTrying = true
     try {
-      const answer = await within(ask(this.#parts.ledger), LEDGER_WITHIN_MS)
+      const answer = await within(this.#parts.timers ?? systemTimers, LEDGER_WITHIN_MS, ask(this.#parts.ledger))
       this.#isLedgerSilent = false
       return answer
     } catch (error) {
@@ -120,16 +123,4 @@ export class OrderReader {
 function shown(definition: SaleDefinition, order: Order): ReadOrder {
   const { isSettled: _, ...read } = rowOf(definition, order)
   return read
-}
-
-async function within<T>(work: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

@@ -5,6 +5,7 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import { startRounds, type Rounds } from '../runtime/rounds.ts'
+import { systemTimers, type Timers } from '../runtime/timers.ts'
 import type { FleetStore, OrdersProcess } from '../stock/port.ts'
 
 const ANNOUNCE_EVERY_MS = 1000
@@ -14,18 +15,20 @@ export class Presence {
   readonly #self: OrdersProcess
   readonly #clock: Clock
   readonly #log: Log
+  readonly #timers: Timers
   #rounds: Rounds | null = null
   #heard: { readonly storeNowMs: number; readonly atMs: number } | null = null
 
-  constructor(fleet: FleetStore, self: OrdersProcess, clock: Clock, log: Log) {
+  constructor(fleet: FleetStore, self: OrdersProcess, clock: Clock, log: Log, timers: Timers = systemTimers) {
     this.#fleet = fleet
     this.#self = self
     this.#clock = clock
     this.#log = log
+    this.#timers = timers
   }
 
   start(): void {
-    this.#rounds = startRounds('announce', ANNOUNCE_EVERY_MS, () => this.#announce(), this.#log)
+    this.#rounds = startRounds('announce', ANNOUNCE_EVERY_MS, () => this.#announce(), this.#log, this.#timers)
   }
 
   /** The store has heard of this process. */

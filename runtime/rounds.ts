@@ -1,5 +1,6 @@
 /** Does something again and again, never twice at once; an error ends the round, not the rounds. */
 import type { Log } from './log.ts'
+import { systemTimers, type Timers } from './timers.ts'
 
 export interface Rounds {
   /** False until the first round ended well, and after one that did not. */
@@ -9,12 +10,18 @@ export interface Rounds {
   stop(): Promise<void>
 }
 
-export function startRounds(name: string, everyMs: number, round: () => Promise<void>, log: Log): Rounds {
+export function startRounds(
+  name: string,
+  everyMs: number,
+  round: () => Promise<void>,
+  log: Log,
+  timers: Timers = systemTimers,
+): Rounds {
   let stopped = false
   let succeeded = false
   let failed = 0
   let lastError = ''
-  let timer: NodeJS.Timeout | undefined
+  let callOff: (() => void) | undefined
   let underWay: Promise<void> = Promise.resolve()
 
   async function go(): Promise<void> {
@@ -30,7 +37,7 @@ export function startRounds(name: string, everyMs: number, round: () => Promise<
       if (message !== lastError) log.error({ err: error, round: name }, 'a round failed')
       lastError = message
     }
-    if (!stopped) timer = setTimeout(start, everyMs)
+    if (!stopped) callOff = timers.after(everyMs, start)
   }
 
   function start(): void {
@@ -43,7 +50,7 @@ export function startRounds(name: string, everyMs: number, round: () => Promise<
     failures: () => failed,
     async stop() {
       stopped = true
-      clearTimeout(timer)
+      callOff?.()
       await underWay
     },
   }

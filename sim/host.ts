@@ -34,7 +34,7 @@ export class Host implements Owner, Clock {
     this.kernel = kernel
     this.id = id
     this.timers = {
-      after: (ms, run) => kernel.schedule(this, ms / this.rate, 'timer', run),
+      after: (ms, run) => this.#after(ms, run),
       every: (ms, run) => this.#every(ms, run),
       soon: (run) => kernel.schedule(this, this.turnMs, 'soon', run),
     }
@@ -86,6 +86,16 @@ export class Host implements Owner, Clock {
     const deferred = this.#deferred
     this.#deferred = []
     for (const event of deferred) this.kernel.again(event)
+  }
+
+  #after(ms: number, run: () => void): () => void {
+    let isCalledOff = false
+    this.kernel.schedule(this, ms / this.rate, 'timer', () => {
+      if (!isCalledOff) run()
+    })
+    return () => {
+      isCalledOff = true
+    }
   }
 
   #every(ms: number, run: () => void): () => void {

@@ -56,7 +56,8 @@ export function adminRoutes({ nodeId, node, metrics, token, isStopping }: NodeAd
   ]
 }
 
-function journalText({ journal: { since, orders } }: SaleDesk): string {
+/** What this node has told of a sale, for recovery. */
+export function journalText({ journal: { since, orders } }: SaleDesk): string {
   const text: JournalText = { since, orders: orders.map(rowOfOrder) }
   return JSON.stringify(text)
 }

@@ -7,6 +7,7 @@
  */
 import type { Clock } from '../../runtime/clock.ts'
 import type { Metrics } from '../../runtime/metrics.ts'
+import type { Timers } from '../../runtime/timers.ts'
 import type { SaleStore } from '../../stock/port.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { Fates } from './fates.ts'
@@ -36,6 +37,8 @@ export interface PipelineParts {
   readonly onOverrun: TakingParts['onOverrun']
   /** Events younger than this are not trimmed. */
   readonly keepEventsMs?: number
+  /** The process's own unless a simulation steps them. */
+  readonly timers?: Timers
 }
 
 interface SaleWork {
@@ -63,7 +66,8 @@ export class Pipeline {
   }
 
   start(): void {
-    this.#looking = takeTurns('looking for sales', () => this.#lookForSales(), this.#parts.log)
+    const { log, timers } = this.#parts
+    this.#looking = takeTurns('looking for sales', () => this.#lookForSales(), log, timers)
   }
 
   /** Ends after the work under way; what is left is done by whoever comes next. */
@@ -95,13 +99,15 @@ export class Pipeline {
   }
 
   #startWork(saleId: string): SaleWork {
-    const { log, keepEventsMs } = this.#parts
+    const { log, keepEventsMs, timers } = this.#parts
     const common = { ...this.#parts, saleId, settling: this.settling, metrics: this.#metrics }
     const taking = new Taking(common)
     const sweep = new Sweep(common)
     const trimming = new Trimming({ ...common, ...(keepEventsMs === undefined ? {} : { keepMs: keepEventsMs }) })
     const work = { taking, sweep, trimming, reconciler: new Reconciler(common), overdue: new OverdueScan(common) }
-    const turns = Object.entries(work).map(([name, one]) => takeTurns(`${name} of ${saleId}`, () => one.turn(), log))
+    const turns = Object.entries(work).map(([name, one]) =>
+      takeTurns(`${name} of ${saleId}`, () => one.turn(), log, timers),
+    )
     return { taking, sweep, turns }
   }
 }

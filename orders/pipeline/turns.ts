@@ -1,5 +1,6 @@
 /** One kind of work, turn after turn, never two at a time; each turn says when the next one is due. */
 import type { Logger } from '../../runtime/logger.ts'
+import { systemTimers, type Timers } from '../../runtime/timers.ts'
 
 export type PipelineLog = Pick<Logger, 'info' | 'warn' | 'error'>
 
@@ -12,8 +13,13 @@ export interface Turns {
 const AFTER_ERROR_MS = 1000
 
 /** `turn` returns how many milliseconds later the next one is due; 0 for at once. */
-export function takeTurns(name: string, turn: () => Promise<number>, log: PipelineLog): Turns {
-  const runner = new TurnRunner(name, turn, log)
+export function takeTurns(
+  name: string,
+  turn: () => Promise<number>,
+  log: PipelineLog,
+  timers: Timers = systemTimers,
+): Turns {
+  const runner = new TurnRunner(name, turn, log, timers)
   const done = runner.run()
   return {
     async stop() {
@@ -27,13 +33,15 @@ class TurnRunner {
   readonly #name: string
   readonly #turn: () => Promise<number>
   readonly #log: PipelineLog
+  readonly #timers: Timers
   #isStopped = false
   #wake: (() => void) | null = null
 
-  constructor(name: string, turn: () => Promise<number>, log: PipelineLog) {
+  constructor(name: string, turn: () => Promise<number>, log: PipelineLog, timers: Timers) {
     this.#name = name
     this.#turn = turn
     this.#log = log
+    this.#timers = timers
   }
 
   async run(): Promise<void> {
@@ -59,9 +67,9 @@ class TurnRunner {
 
   async #pause(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms)
+      const callOff = this.#timers.after(ms, resolve)
       this.#wake = () => {
-        clearTimeout(timer)
+        callOff()
         resolve()
       }
     })

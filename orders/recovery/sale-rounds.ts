@@ -5,6 +5,7 @@
 import type { Log } from '../../runtime/log.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
 import { startRounds, type Rounds } from '../../runtime/rounds.ts'
+import type { Timers } from '../../runtime/timers.ts'
 import { compareVersions, type QuotaRules, type Version } from '../../stock/core/words.ts'
 import type { FleetNode, FleetSnapshot, SaleSnapshot, StockPort } from '../../stock/port.ts'
 import type { Ledger, LedgerSale } from '../ledger/ledger.ts'
@@ -23,6 +24,8 @@ export interface SaleRoundsParts {
   readonly log: Log
   readonly monotonicMs: () => number
   readonly everyMs?: number
+  /** The process's own unless a simulation steps them. */
+  readonly timers?: Timers
 }
 
 /** How often the ledger hears of marks, and says which sales there are, by itself. */
@@ -60,7 +63,8 @@ export class SaleRounds {
   }
 
   start(): void {
-    this.#rounds = startRounds('sales', this.#parts.everyMs ?? 200, () => this.round(), this.#parts.log)
+    const { everyMs = 200, log, timers } = this.#parts
+    this.#rounds = startRounds('sales', everyMs, () => this.round(), log, timers)
   }
 
   /** Ends after the round under way, and tells the ledger what was seen last. */
