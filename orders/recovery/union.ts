@@ -2,9 +2,12 @@
  * Puts a sale together again: what the store still has, what the ledger has, and what nodes have told.
  *
  * Everything meets in the ledger, under an era that was begun there before, so that its guards decide what fits: first
- * what is there, then what nodes told, then what only the store has. The store is then made what the ledger says, order by order, and its
- * counters are what these orders come to. Until it is opened nobody sells, and whatever a crash leaves half done is
+ * what is there, then what nodes told, then what only the store has. The store is made what the ledger says, order by
+ * order, and its counters are what these orders come to. Until it is opened nobody sells, and whatever a crash leaves half done is
  * begun again under a later era; putting an order in twice does no harm.
+ *
+ * A sale may have millions of orders. Both sides are read page by page and asked for the other's part of each page, so
+ * what is in memory is a page, what nodes' journals told, and the few orders that no row can hold.
  */
 import { OperationError } from '../../runtime/operation-error.ts'
 import { countedTickets, type UnitedFare, type UnitedNode } from '../../stock/core/union.ts'
@@ -13,7 +16,7 @@ import type { SaleStore } from '../../stock/port.ts'
 import type { Ledger, LedgerOrder, LedgerSale } from '../ledger/ledger.ts'
 
 export interface UnionParts {
-  readonly ledger: Pick<Ledger, 'ensure' | 'scanOrders' | 'sale'>
+  readonly ledger: Pick<Ledger, 'ensure' | 'orders' | 'scanOrders' | 'sale'>
   readonly store: Pick<SaleStore, 'beginUnion' | 'reassert' | 'openUnion' | 'scanOrders' | 'readOrders'>
   readonly monotonicMs: () => number
 }
@@ -41,8 +44,7 @@ export interface UnionReport {
   readonly fares: readonly UnitedFare[]
 }
 
-const PAGE = 500
-const SCAN_PAGE = 1000
+const PAGE = 1000
 /** Well below what others take for the silence of a process that is gone. */
 const WORD_EVERY_MS = 500
 
@@ -52,8 +54,7 @@ export async function uniteSale(parts: UnionParts, task: UnionTask): Promise<Uni
   const saleId = sale.definition.id
   if ((await store.beginUnion(sale.definition, era)).outcome !== 'begun') throw lostRace(saleId)
   const union = new Union(parts, saleId, era)
-  await union.compare(await task.told())
-  await union.reassert()
+  await union.unite(await task.told())
   const present = await ledger.sale(saleId)
   if (present === null || present.era !== era) throw lostRace(saleId)
   const fares = union.faresOf(present)
@@ -72,13 +73,12 @@ class Union {
   readonly #parts: UnionParts
   readonly #saleId: string
   readonly #era: number
-  /** What the store has, by id, as far as the ledger was not compared with it. */
-  readonly #inStore = new Map<string, string>()
-  /** Records that the store is to have. */
-  readonly #toAssert = new Map<string, Order>()
   readonly #tickets = new Map<string, { held: number; paid: number }>()
   readonly #conflicts: string[] = []
   readonly #setAside: string[] = []
+  /** Orders of the store that are counted and have no row: a scan may show them again. */
+  readonly #rowless = new Set<string>()
+  #reasserted = 0
   #fromJournals = 0
   /** When it last said in the store that it is at work. */
   #saidMs: number
@@ -94,34 +94,17 @@ class Union {
     this.#saidMs = parts.monotonicMs()
   }
 
-  /** Finds what store, ledger and journals do not agree on, and has the ledger decide it. */
-  async compare(journals: readonly Order[]): Promise<void> {
+  /** Finds what store, ledger and journals do not agree on, has the ledger decide it, and tells the store. */
+  async unite(journals: readonly Order[]): Promise<void> {
     const told = new Map(journals.map((order) => [order.id, order]))
-    await this.#readStore()
-    const differing: string[] = []
-    for await (const row of this.#rows()) {
-      const known = this.#inStore.get(row.id)
-      this.#inStore.delete(row.id)
-      told.delete(row.id)
-      if (known === undefined) this.#assert(row, null)
-      else if (known === stateText(row)) this.#count(row)
-      else differing.push(row.id)
+    for await (const rows of this.#rows()) {
+      for (const { id } of rows) told.delete(id)
+      await this.#matchRows(rows)
     }
-    const lost = [...told.values()].filter(({ id }) => !this.#inStore.has(id))
     // Where not all fit the stock, those come first of which a buyer was surely told.
-    for (const orders of pagesOf(lost)) await this.#bringBack(orders)
-    const stored = [...this.#inStore.keys()]
-    await this.#decideAll([...differing, ...stored.filter((id) => told.has(id))])
-    await this.#decideAll(stored.filter((id) => !told.has(id)))
-  }
-
-  async reassert(): Promise<void> {
-    // Oldest first: a buyer's list of orders keeps the newest.
-    const orders = [...this.#toAssert.values()].toSorted((a, b) => a.createdAtMs - b.createdAtMs)
-    for (const page of pagesOf(orders)) {
-      const { outcome } = await this.#parts.store.reassert(this.#saleId, this.#era, page)
-      if (outcome !== 'reasserted') throw lostRace(this.#saleId)
-    }
+    const stored = await this.#bringBack([...told.values()])
+    for (const ids of pagesOf(stored)) await this.#decide(await this.#recordsOf(ids))
+    for await (const records of this.#records()) await this.#decide(await this.#withoutRow(records))
   }
 
   /** Throws `does_not_fit` where orders that no row can hold exceed the stock. */
@@ -138,67 +121,92 @@ class Union {
 
   report() {
     return {
-      reasserted: this.#toAssert.size,
+      reasserted: this.#reasserted,
       fromJournals: this.#fromJournals,
       conflicts: this.#conflicts,
       setAside: this.#setAside,
     }
   }
 
-  async #readStore(): Promise<void> {
+  /** The next page is read while this one is worked on. */
+  async *#rows(): AsyncIterable<readonly LedgerOrder[]> {
+    const read = (after: string | null): Promise<readonly LedgerOrder[]> =>
+      this.#parts.ledger.scanOrders(this.#saleId, after, PAGE)
+    let rows = await read(null)
+    while (rows.length > 0) {
+      const next = rows.length < PAGE ? null : read(rows.at(-1)?.id ?? null)
+      // Whoever awaits it hears of the error; until then nobody may.
+      next?.catch(() => {})
+      yield rows
+      rows = (await next) ?? []
+    }
+  }
+
+  async *#records(): AsyncIterable<readonly Order[]> {
     for (let cursor: string | null = ''; cursor !== null;) {
       const page: Awaited<ReturnType<SaleStore['scanOrders']>> = await this.#parts.store.scanOrders(
         this.#saleId,
         cursor,
       )
-      for (const order of page.orders) this.#inStore.set(order.id, stateText(order))
+      await this.#sayAtWork()
+      yield page.orders
       cursor = page.cursor
-      await this.#sayAtWork()
     }
   }
 
-  async *#rows(): AsyncIterable<LedgerOrder> {
-    for (let after: string | null = null; ;) {
-      const rows: readonly LedgerOrder[] = await this.#parts.ledger.scanOrders(this.#saleId, after, SCAN_PAGE)
-      yield* rows
-      await this.#sayAtWork()
-      if (rows.length < SCAN_PAGE) return
-      after = rows.at(-1)?.id ?? null
-    }
+  async #recordsOf(ids: readonly string[]): Promise<Order[]> {
+    const records = await this.#parts.store.readOrders(this.#saleId, ids)
+    return records.filter((record) => record !== null)
   }
 
-  /** Only a journal has them. */
-  async #bringBack(orders: readonly Order[]): Promise<void> {
-    const rows = await this.#ensure(orders)
-    this.#fromJournals += rows.length
-    for (const row of rows) this.#assert(row, null)
+  async #withoutRow(records: readonly Order[]): Promise<Order[]> {
+    const byId = new Map(records.map((record) => [record.id, record]))
+    for (const { id } of await this.#parts.ledger.orders([...byId.keys()])) byId.delete(id)
+    return [...byId.values()].filter(({ id }) => !this.#rowless.has(id))
+  }
+
+  async #matchRows(rows: readonly LedgerOrder[]): Promise<void> {
+    const records = new Map((await this.#recordsOf(rows.map(({ id }) => id))).map((record) => [record.id, record]))
+    const lost: LedgerOrder[] = []
+    const differing: Order[] = []
+    for (const row of rows) {
+      const record = records.get(row.id)
+      if (record === undefined) lost.push(row)
+      else if (stateText(record) === stateText(row)) this.#count(row)
+      else differing.push(record)
+    }
+    await this.#assert(lost)
+    await this.#decide(differing)
+  }
+
+  /** Those that only a journal has come into the ledger; returns which of them the store has. */
+  async #bringBack(told: readonly Order[]): Promise<string[]> {
+    const stored: string[] = []
+    for (const orders of pagesOf(told)) {
+      const known = new Set((await this.#recordsOf(orders.map(({ id }) => id))).map(({ id }) => id))
+      stored.push(...known)
+      const rows = await this.#ensure(orders.filter(({ id }) => !known.has(id)))
+      this.#fromJournals += rows.length
+      await this.#assert(rows)
+    }
+    return stored
   }
 
   /** The store's records of these go into the ledger, which says what they are. */
-  async #decideAll(ids: readonly string[]): Promise<void> {
-    for (const page of pagesOf(ids)) {
-      const found = await this.#parts.store.readOrders(this.#saleId, page)
-      const records = found.filter((one) => one !== null)
-      const rows = new Map((await this.#ensure(records)).map((row) => [row.id, row]))
-      for (const record of records) {
-        const row = rows.get(record.id)
-        if (row === undefined || stateText(row) === stateText(record)) this.#count(record)
-        else this.#assert(row, record)
-      }
+  async #decide(records: readonly Order[]): Promise<void> {
+    const rows = new Map((await this.#ensure(records)).map((row) => [row.id, row]))
+    const differing: LedgerOrder[] = []
+    for (const record of records) {
+      const row = rows.get(record.id)
+      if (row !== undefined && stateText(row) !== stateText(record)) differing.push(row)
+      else this.#count(record)
+      if (row === undefined) this.#rowless.add(record.id)
     }
-  }
-
-  /** So that no other process begins anew meanwhile; if one has, there is no use in going on. */
-  async #sayAtWork(): Promise<void> {
-    const { store, monotonicMs } = this.#parts
-    if (monotonicMs() - this.#saidMs < WORD_EVERY_MS) return
-    this.#saidMs = monotonicMs()
-    if ((await store.reassert(this.#saleId, this.#era, [])).outcome !== 'reasserted') throw lostRace(this.#saleId)
+    await this.#assert(differing, new Map(records.map((record) => [record.id, record])))
   }
 
   async #ensure(orders: readonly Order[]): Promise<readonly LedgerOrder[]> {
     if (orders.length === 0) return []
-    await this.#sayAtWork()
     const result = await this.#parts.ledger.ensure(this.#saleId, this.#era, orders)
     if (result.outcome !== 'ensured') throw lostRace(this.#saleId)
     this.#conflicts.push(...result.conflicts)
@@ -206,11 +214,29 @@ class Union {
     return result.orders
   }
 
-  #assert(row: LedgerOrder, record: Order | null): void {
-    const asserted = recordOf(row, record)
-    this.#toAssert.set(row.id, asserted)
-    this.seqMax = Math.max(this.seqMax, asserted.createdSeq, asserted.paidSeq ?? 0, asserted.releasedSeq ?? 0)
-    this.#count(row)
+  /** Makes the store have what the rows say; `records` are what it has of them. */
+  async #assert(rows: readonly LedgerOrder[], records: ReadonlyMap<string, Order> = new Map()): Promise<void> {
+    await this.#sayAtWork()
+    if (rows.length === 0) return
+    const orders = rows.map((row) => recordOf(row, records.get(row.id) ?? null))
+    for (const order of orders) {
+      this.seqMax = Math.max(this.seqMax, order.createdSeq, order.paidSeq ?? 0, order.releasedSeq ?? 0)
+      this.#count(order)
+    }
+    this.#reasserted += orders.length
+    // A buyer's list of orders keeps the newest.
+    await this.#reassert(orders.toSorted((a, b) => a.createdAtMs - b.createdAtMs))
+  }
+
+  /** So that no other process begins anew meanwhile; if one has, there is no use in going on. */
+  async #sayAtWork(): Promise<void> {
+    if (this.#parts.monotonicMs() - this.#saidMs >= WORD_EVERY_MS) await this.#reassert([])
+  }
+
+  async #reassert(orders: readonly Order[]): Promise<void> {
+    this.#saidMs = this.#parts.monotonicMs()
+    const { outcome } = await this.#parts.store.reassert(this.#saleId, this.#era, orders)
+    if (outcome !== 'reasserted') throw lostRace(this.#saleId)
   }
 
   #count({ fareId, state, quantity }: Pick<Order, 'fareId' | 'state' | 'quantity'>): void {
