@@ -45,9 +45,9 @@ export interface Applied {
 }
 
 export type ApplyResult =
-  | { readonly outcome: 'applied'; readonly version: PlanVersion; readonly reloaded: boolean }
+  | { readonly outcome: 'applied'; readonly version: PlanVersion; readonly hash: string; readonly reloaded: boolean }
   /** The plan says what nginx does already: no reload, because each one costs clients their connections. */
-  | { readonly outcome: 'unchanged'; readonly version: PlanVersion }
+  | { readonly outcome: 'unchanged'; readonly version: PlanVersion; readonly hash: string }
   | { readonly outcome: 'stale'; readonly version: PlanVersion; readonly newest: PlanVersion }
 
 const DEADLINE_MS = 10_000
@@ -75,7 +75,7 @@ export async function applyPlan(topology: Topology, options: ApplyOptions = {}):
     }
     if (newest && newest.hash === hash && served && comparePlans(served, newest.textVersion) === 0) {
       writeApplied(dir, { ...newest, version: topology.version })
-      return { outcome: 'unchanged', version: topology.version }
+      return { outcome: 'unchanged', version: topology.version, hash }
     }
     const text = candidate(topology, options)
     if (newest && served) await letClientsGo(dir, served, newest.statusPort)
@@ -85,7 +85,7 @@ export async function applyPlan(topology: Topology, options: ApplyOptions = {}):
       if (served) keepClients(dir, served)
       throw error
     }
-    return { outcome: 'applied', version: topology.version, reloaded: master !== null }
+    return { outcome: 'applied', version: topology.version, hash, reloaded: master !== null }
   } finally {
     release()
   }

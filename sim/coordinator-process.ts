@@ -128,6 +128,7 @@ export class CoordinatorProcess {
           await delay(host.timers, RELOAD_MS)
           return this.#edge.apply(topology)
         },
+        inForce: () => this.#edge.inForce(),
       },
       eras: this.#openEras(),
       log,

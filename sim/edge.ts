@@ -2,7 +2,8 @@
  * nginx as simulated: spreads buyers over the nodes of the newest topology by weight. A connection that is refused
  * goes to the next node; a request that was sent is never sent again, whatever becomes of it.
  */
-import type { Topology } from '../coordinator/plan/topology.ts'
+import type { LoadBalancer } from '../coordinator/daemon/load-balancer.ts'
+import { isSameTopology, type Topology } from '../coordinator/plan/topology.ts'
 import { compareVersions } from '../stock/core/words.ts'
 import type { Kernel } from './kernel.ts'
 import type { BuyReply, BuyRequest, NodeProcess } from './node-process.ts'
@@ -14,10 +15,12 @@ const ANSWER_MARGIN_MS = 1000
 
 const UNKNOWN: BuyReply = { status: 503, code: 'outcome_unknown', orderId: null }
 
-export class Edge {
+export class Edge implements LoadBalancer {
   /** Requests that a node did not answer which ran all the while. */
   readonly unanswered: string[] = []
   #topology: Topology
+  /** Of the last topology that had any. */
+  #servers: Topology['servers']
   readonly #nodes: ReadonlyMap<string, NodeProcess>
   readonly #kernel: Kernel
   readonly #readTimeoutMs: number
@@ -34,18 +37,29 @@ export class Edge {
     for (const node of nodes) node.host.onCrash = () => this.#onCrash(node)
     const servers = nodes.map(({ host }) => ({ id: host.id, url: '', weight: 1 }))
     this.#topology = { version: { era: 0, seq: 0 }, servers, orders: [] }
+    this.#servers = servers
   }
 
-  /** Refuses one that is older than the one in force, and keeps the last when nobody is live. */
-  apply(topology: Topology): boolean {
-    if (compareVersions(topology.version, this.#topology.version) < 0) return false
-    const { servers } = topology.servers.length > 0 ? topology : this.#topology
-    this.#topology = { ...topology, servers }
-    return true
+  /**
+   * Refuses one that is older than the one in force, or another one of its version, and sends buyers where it sent them
+   * last when nobody is live.
+   */
+  async apply(topology: Topology): Promise<string | null> {
+    const order = compareVersions(topology.version, this.#topology.version)
+    if (order < 0 || (order === 0 && !isSameTopology(topology, this.#topology))) return null
+    this.#topology = topology
+    if (topology.servers.length > 0) this.#servers = topology.servers
+    return this.inForce()
+  }
+
+  /** No two plans of one version come into force here, so the version is mark enough. */
+  async inForce(): Promise<string> {
+    const { era, seq } = this.#topology.version
+    return `${era}.${seq}`
   }
 
   sendsTo(nodeId: string): boolean {
-    return this.#topology.servers.some(({ id }) => id === nodeId)
+    return this.#servers.some(({ id }) => id === nodeId)
   }
 
   buy(request: BuyRequest, respond: (reply: BuyReply) => void): void {
@@ -70,7 +84,7 @@ export class Edge {
   }
 
   #choose(tried: readonly string[]): NodeProcess | null {
-    const all = this.#topology.servers
+    const all = this.#servers
     const servers = tried.length === 0 ? all : all.filter(({ id }) => !tried.includes(id))
     let weights = 0
     for (const { weight } of servers) weights += weight

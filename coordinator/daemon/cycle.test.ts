@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DEMO, TestNode, testWorld, type TestWorld } from '../operations/testing/test-world.ts'
-import { compareVersions } from '../../stock/core/words.ts'
 import type { Topology } from '../plan/topology.ts'
 import { answerAdmin, type AdminParts } from './admin-routes.ts'
 import { Cycle } from './cycle.ts'
@@ -11,6 +10,7 @@ import type { AdminAnswer } from '../../http/admin-server.ts'
 import { openEraBook } from './eras.ts'
 import { Leadership } from './leadership.ts'
 import { SILENT } from '../../runtime/log.ts'
+import { TestEdge } from './testing/mortal-leader.ts'
 
 interface TestCoordinator extends AdminParts {
   readonly applied: Topology[]
@@ -22,6 +22,7 @@ let directory = ''
 /** What happens while the load balancer is busy. */
 let whileApplying = async (): Promise<void> => {}
 let world: TestWorld
+let edge: TestEdge
 let c1: TestCoordinator
 let n1: TestNode
 let n2: TestNode
@@ -33,10 +34,11 @@ async function coordinator(id: string): Promise<TestCoordinator> {
   const loadBalancer = {
     async apply(topology: Topology) {
       await whileApplying()
-      const newest = applied.at(-1)?.version
-      if (newest !== undefined && compareVersions(topology.version, newest) < 0) return false
-      return applied.push(topology) > 0
+      const mark = await edge.apply(topology)
+      if (mark !== null) applied.push(topology)
+      return mark
     },
+    inForce: () => edge.inForce(),
   }
   const leadership = new Leadership(port.fleet, { id, adminUrl: `http://${id}` }, monotonicMs)
   const cycle = new Cycle({ port, rules, leadership, loadBalancer, eras, log: SILENT, monotonicMs })
@@ -81,6 +83,7 @@ beforeEach(async () => {
   whileApplying = async () => {}
   directory = await mkdtemp(join(tmpdir(), 'farebox-cycle-'))
   world = testWorld()
+  edge = new TestEdge()
   c1 = await coordinator('c1')
   world.restartStore()
   await c1.round()
@@ -159,6 +162,41 @@ describe('a leader', () => {
     expect((await world.port.fleet.read()).version).toEqual(c1.applied.at(-1)?.version)
     await go(3000, [n1, n2])
     expect(idsOf(c1.applied.at(-1))).toEqual(['n1', 'n2'])
+  })
+
+  it('does not leave in force what a leader of another history wakes to apply, though it is newer', async () => {
+    const { fleetRecord } = world.stock
+    const copy = structuredClone(fleetRecord)
+    // In a history that will be no more, n1 dies, and the leader who takes it out of nginx falls asleep before that.
+    for (let times = 0; times < 10; times += 1) await n2.joinFleet()
+    const { version } = await world.port.fleet.read()
+    const late = { version, servers: [{ id: 'n2', url: 'http://n2', weight: 1 }], orders: [] }
+    Object.assign(fleetRecord, copy)
+    await n1.joinFleet()
+    await n2.joinFleet()
+    await go(400, [n1, n2])
+    expect(idsOf(edge.history.at(-1))).toEqual(['n1', 'n2'])
+    expect(await edge.apply(late)).not.toBeNull()
+    await go(600, [n1, n2])
+    expect(idsOf(edge.history.at(-1))).toEqual(['n1', 'n2'])
+    expect((await world.port.fleet.read()).version.era).toBeGreaterThan(late.version.era)
+    const { length } = edge.history
+    await go(2000, [n1, n2])
+    expect(edge.history).toHaveLength(length)
+  })
+
+  it('meets a rival, who leads with a store of its own, with another plan every few seconds and not more often', async () => {
+    const { length } = edge.history
+    for (let passed = 0; passed < 12_000; passed += 200) {
+      const { era, seq } = edge.history.at(-1)?.version ?? { era: 0, seq: 0 }
+      if (idsOf(edge.history.at(-1))?.join() === 'n1,n2') {
+        await edge.apply({ version: { era, seq: seq + 5 }, servers: [], orders: [] })
+      }
+      await go(200, [n1, n2])
+    }
+    const own = edge.history.slice(length).filter((topology) => idsOf(topology)?.join() === 'n1,n2')
+    expect(own.length).toBeGreaterThanOrEqual(2)
+    expect(own.length).toBeLessThanOrEqual(4)
   })
 
   it('declares a silent node dead, fences it in the sale, takes it out of nginx, and then rests', async () => {

@@ -30,14 +30,23 @@ export interface CycleParts {
   readonly share?: 'weight' | 'demand'
 }
 
+/**
+ * After another leader's plan was met, so long ours is not held against it: while two lead, each with a store of its own,
+ * they must not take nginx from each other in every round.
+ */
+const PEACE_MS = 5000
+
 /** Demand moves shares at most this often: each change makes every node hear every fare anew. */
 const DEMAND_EVERY_MS = 1000
 
 export class Cycle {
   readonly #parts: CycleParts
   #attention: Attention = DEAF
-  /** What the load balancer has, as far as this leader knows; forgotten with the lease. */
-  #applied: Topology | null = null
+  /** What this leader has applied, and the load balancer's mark of it; forgotten with the lease. */
+  #applied: { readonly topology: Topology; readonly mark: string } | null = null
+  #metAnotherPlanAtMs = Number.NEGATIVE_INFINITY
+  /** The era in which each sale heard of this lease: nobody's older one moves anything there any more. */
+  readonly #heardOfLease = new Map<string, number>()
   readonly #demands = new Map<string, { demand: Demand; movedAtMs: number }>()
   #role: Role | 'unknown' = 'unknown'
   #lease: number | null = null
@@ -83,6 +92,7 @@ export class Cycle {
   #forget(): void {
     this.#attention = DEAF
     this.#applied = null
+    this.#heardOfLease.clear()
     this.#demands.clear()
   }
 
@@ -93,6 +103,7 @@ export class Cycle {
       await this.#certifyFleet(fleet.version.era)
       return
     }
+    await this.#lookAtPlanInForce()
     const sales = await this.#readSales(fleet)
     const actions = plan(
       {
@@ -101,7 +112,7 @@ export class Cycle {
         nodes: fleet.nodes,
         orders: fleet.orders,
         sales: sales.map((sale) => ({ ...sale, saleId: sale.definition.id, ...this.#demandOf(sale) })),
-        applied: this.#applied,
+        applied: this.#applied?.topology ?? null,
         noted: fleet.applied,
       },
       { deadAfterMs: rules.deadAfterMs, uninterruptedMs: uninterruptedMs(this.#attention) },
@@ -116,13 +127,33 @@ export class Cycle {
    * plans are newer again.
    */
   #isBehindPlan({ version, nodes, orders }: FleetSnapshot): boolean {
-    const applied = this.#applied
-    if (applied === null) return false
+    if (this.#applied === null) return false
+    const applied = this.#applied.topology
     const order = compareVersions(version, applied.version)
     if (order > 0 || (order === 0 && isSameTopology(topologyOf(version, nodes, orders), applied))) return false
     this.#parts.log.warn({ version, applied: applied.version }, 'the fleet record is older than the plan in force')
     this.#applied = null
     return true
+  }
+
+  /**
+   * The plan applied here need not be the one in force. Why its version does not say so:
+   *
+   *   1. A reads the fleet at version 9, begins to apply, and sleeps
+   *   2. the store is replaced by one that is at 5; B leads there, and applies 7
+   *   3. A wakes: 9 is newer than 7, so its plan comes into force, of a fleet that is no more
+   *
+   * What B applies then is refused as older, and so B begins a new era, in which everything is newer.
+   */
+  async #lookAtPlanInForce(): Promise<void> {
+    const { loadBalancer, log, monotonicMs } = this.#parts
+    const known = this.#applied
+    if (known === null || monotonicMs() - this.#metAnotherPlanAtMs < PEACE_MS) return
+    const mark = await loadBalancer.inForce()
+    if (mark === known.mark || this.#applied !== known) return
+    this.#metAnotherPlanAtMs = monotonicMs()
+    this.#applied = null
+    log.warn({ version: known.topology.version, inForce: mark }, 'another plan than the one applied here is in force')
   }
 
   async #readFleet(): Promise<FleetSnapshot> {
@@ -138,9 +169,24 @@ export class Cycle {
 
   /** Those that sell; the plan leaves a sale that recovers alone. */
   async #readSales(fleet: FleetSnapshot): Promise<SaleSnapshot[]> {
-    const { port, rules } = this.#parts
-    const snapshots = await Promise.all(fleet.saleIds.map((saleId) => port.sales.read(saleId, rules)))
-    return snapshots.filter((snapshot) => snapshot !== null && snapshot.certified) as SaleSnapshot[]
+    const snapshots = await Promise.all(fleet.saleIds.map((saleId) => this.#readSale(saleId)))
+    return snapshots.filter((snapshot) => snapshot !== null)
+  }
+
+  /**
+   * A sale refuses a lease lower than the highest that it has heard of in its era, so it hears of this one before it is
+   * judged: what the leader before had sent, or wakes to send, cannot come after that.
+   */
+  async #readSale(saleId: string): Promise<SaleSnapshot | null> {
+    const { port, rules, leadership } = this.#parts
+    const sale = await port.sales.read(saleId, rules)
+    if (sale === null || !sale.certified || this.#heardOfLease.get(saleId) === sale.version.era) return certified(sale)
+    const lease = leadership.lease()
+    if (lease === null) return null
+    const reply = await port.sales.setWeights(saleId, lease, {}, [], rules)
+    if (reply.outcome !== 'unchanged') return null
+    this.#heardOfLease.set(saleId, reply.version.era)
+    return certified(await port.sales.read(saleId, rules))
   }
 
   /** The fleet's record only tunes, so it is always certified anew. */
@@ -186,15 +232,15 @@ export class Cycle {
         this.#background('apply the topology', async () => {
           // Until it is known to be in force under this very lease, nobody knows what is.
           this.#applied = null
-          const inForce = await loadBalancer.apply(action.topology)
+          const mark = await loadBalancer.apply(action.topology)
           if (leadership.lease() !== lease) return
-          if (!inForce) {
+          if (mark === null) {
             // Whoever leads read this record just now, so the plan in force is of one that had come further.
             log.warn({ version: action.topology.version }, 'the fleet record is older than the plan in force')
             await this.#certifyFleet(action.topology.version.era)
             return
           }
-          this.#applied = action.topology
+          this.#applied = { topology: action.topology, mark }
           log.info({ topology: action.topology }, 'topology applied')
           await port.fleet.noteApplied(lease, action.topology.version)
         })
@@ -224,4 +270,8 @@ export class Cycle {
   async settled(): Promise<void> {
     await Promise.all(this.#underWay.values())
   }
+}
+
+function certified(sale: SaleSnapshot | null): SaleSnapshot | null {
+  return sale?.certified === true ? sale : null
 }

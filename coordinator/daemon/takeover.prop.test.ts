@@ -1,85 +1,15 @@
 /**
- * Leaders that die in the middle of anything: before or after any single call to the store or the load balancer. The
- * next one must leave the fleet as if nobody had died: drained nodes out of the shares and of nginx, the dead fenced,
+ * Orders of any kind while leaders die one after the other, each at any of its calls. The
+ * last one must leave the fleet as if nobody had died: drained nodes out of the shares and of nginx, the dead fenced,
  * an operator's shares kept, and no plan of an older leader in force.
  */
 import fc from 'fast-check'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { StockPort } from '../../stock/port.ts'
 import { compareVersions } from '../../stock/core/words.ts'
 import { changeNode } from '../operations/fleet-change.ts'
 import { planRebalance, rebalance } from '../operations/rebalance.ts'
 import { DEMO, TestNode, testWorld, type TestWorld } from '../operations/testing/test-world.ts'
-import type { Topology } from '../plan/topology.ts'
-import { SILENT } from '../../runtime/log.ts'
-import { Cycle } from './cycle.ts'
-import { openEraBook, type EraBook } from './eras.ts'
-import { Leadership } from './leadership.ts'
-
-/** The process is gone: what it was about to do does not happen, and nobody hears of what it did. */
-class Killed extends Error {}
-
-interface Death {
-  /** The how-manieth writing call of this leader. */
-  readonly call: number
-  readonly when: 'before' | 'after'
-}
-
-/** nginx as the applier keeps it: an older plan is refused. */
-interface Edge {
-  inForce: Topology | null
-  readonly history: Topology[]
-}
-
-interface Leader {
-  readonly cycle: Cycle
-  readonly leadership: Leadership
-  readonly port: StockPort
-  isDead(): boolean
-}
-
-function leaderOf(world: TestWorld, eras: EraBook, id: string, edge: Edge, death: Death | null): Leader {
-  let calls = 0
-  let dead = false
-  const mortal = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (dead) throw new Killed()
-    calls += 1
-    const isLast = death !== null && calls === death.call
-    if (isLast && death.when === 'before') dead = true
-    if (dead) throw new Killed()
-    const result = await work()
-    if (isLast) dead = true
-    if (dead) throw new Killed()
-    return result
-  }
-  const { fleet, sales } = world.port
-  const port: StockPort = {
-    ...world.port,
-    fleet: {
-      ...fleet,
-      lead: (...args) => mortal(() => fleet.lead(...args)),
-      setNodes: (...args) => mortal(() => fleet.setNodes(...args)),
-      noteApplied: (...args) => mortal(() => fleet.noteApplied(...args)),
-    },
-    sales: { ...sales, setWeights: (...args) => mortal(() => sales.setWeights(...args)) },
-  }
-  const loadBalancer = {
-    apply: (topology: Topology) =>
-      mortal(async () => {
-        if (edge.inForce !== null && compareVersions(topology.version, edge.inForce.version) < 0) return false
-        edge.inForce = topology
-        edge.history.push(topology)
-        return true
-      }),
-  }
-  const { rules, monotonicMs } = world
-  const leadership = new Leadership(port.fleet, { id, adminUrl: `http://${id}` }, monotonicMs)
-  const cycle = new Cycle({ port, rules, leadership, loadBalancer, eras, log: SILENT, monotonicMs })
-  return { cycle, leadership, port, isDead: () => dead }
-}
+import { memoryEras, mortalLeader, TestEdge, type Cut, type MortalLeader } from './testing/mortal-leader.ts'
 
 type Order =
   | { readonly do: 'drain' | 'resume'; readonly node: string }
@@ -104,73 +34,66 @@ const order: fc.Arbitrary<Order> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('kill' as const), node }) },
 )
-const death: fc.Arbitrary<Death> = fc.record({
-  call: fc.integer({ min: 1, max: 25 }),
+const death: fc.Arbitrary<Cut> = fc.record({
+  call: fc.integer({ min: 1, max: 100 }),
   when: fc.constantFrom('before' as const, 'after' as const),
 })
 
 /** Orders come while leaders die; then one lives long enough. */
-async function live(orders: readonly Order[], deaths: readonly Death[]): Promise<{ world: TestWorld; edge: Edge }> {
-  const directory = await mkdtemp(join(tmpdir(), 'farebox-takeover-'))
-  try {
-    const world = testWorld()
-    const eras = await openEraBook(directory)
-    const edge: Edge = { inForce: null, history: [] }
-    const first = leaderOf(world, eras, 'c0', edge, null)
-    world.restartStore()
-    await first.cycle.tick()
-    await world.port.sales.create(DEMO, await eras.allot())
-    await world.port.fleet.addSale('demo')
-    await world.port.sales.change('demo', 'open', { era: 0, seq: 0 })
-    await first.leadership.resign()
-    const nodes = new Map(['n1', 'n2', 'n3'].map((id) => [id, new TestNode(world, id)]))
-    for (const each of nodes.values()) {
-      await each.joinFleet()
-      await each.join()
-    }
-    const killed = new Set<string>()
-    const round = async (leader: Leader): Promise<void> => {
-      world.advance(200)
-      for (const [id, each] of nodes) if (!killed.has(id)) await each.heartbeat()
-      await settleDrains(world, killed)
-      await leader.cycle.tick().catch(ignoreKilled)
-      await leader.cycle.settled()
-    }
-    let left = [...orders]
-    for (const [index, each] of [...deaths, null].entries()) {
-      const leader = leaderOf(world, eras, `c${index + 1}`, edge, each)
-      for (let rounds = 0; rounds < 60 && !leader.isDead(); rounds += 1) {
-        await round(leader)
-        const next = left[0]
-        if (rounds < 9 || next === undefined || leader.isDead()) continue
-        if (next.do === 'kill') killed.add(next.node)
-        else await obey(world, leader, next).catch(ignoreKilled)
-        // An order cut short is given again by whoever gave it, unless it was done.
-        left = left.slice(1)
-      }
-    }
-    return { world, edge }
-  } finally {
-    await rm(directory, { recursive: true, force: true })
+async function live(orders: readonly Order[], deaths: readonly Cut[]): Promise<{ world: TestWorld; edge: TestEdge }> {
+  const world = testWorld()
+  const outside = { edge: new TestEdge(), eras: memoryEras() }
+  const first = mortalLeader(world, 'c0', outside)
+  world.restartStore()
+  await first.cycle.tick()
+  await world.port.sales.create(DEMO, await outside.eras.allot())
+  await world.port.fleet.addSale('demo')
+  await world.port.sales.change('demo', 'open', { era: 0, seq: 0 })
+  await first.leadership.resign()
+  const nodes = new Map(['n1', 'n2', 'n3'].map((id) => [id, new TestNode(world, id)]))
+  for (const each of nodes.values()) {
+    await each.joinFleet()
+    await each.join()
   }
+  const killed = new Set<string>()
+  const round = async (leader: MortalLeader): Promise<void> => {
+    world.advance(200)
+    for (const [id, each] of nodes) if (!killed.has(id)) await each.heartbeat()
+    await settleDrains(world, killed)
+    await leader.run(() => leader.cycle.tick())
+    await leader.run(() => leader.cycle.settled())
+  }
+  let left = [...orders]
+  for (const [index, each] of [...deaths, null].entries()) {
+    const leader = mortalLeader(world, `c${index + 1}`, outside)
+    leader.arm(each)
+    for (let rounds = 0; rounds < 60 && !leader.isStopped(); rounds += 1) {
+      await round(leader)
+      const next = left[0]
+      if (rounds < 9 || next === undefined || leader.isStopped()) continue
+      if (next.do === 'kill') killed.add(next.node)
+      else await leader.run(() => obey(leader, next).catch(ignoreRefusal))
+      // An order cut short is given again by whoever gave it, unless it was done.
+      left = left.slice(1)
+    }
+  }
+  return { world, edge: outside.edge }
 }
 
-function ignoreKilled(error: unknown): void {
-  // What the rules refuse (the last live node, one that does not run) is an answer; a death is the point.
-  if (error instanceof Killed || (error instanceof Error && error.name === 'OperationError')) return
-  throw error
+function ignoreRefusal(error: unknown): void {
+  // What the rules refuse (the last live node, one that does not run) is an answer.
+  if (!(error instanceof Error) || error.name !== 'OperationError') throw error
 }
 
-async function obey(world: TestWorld, leader: Leader, asked: Exclude<Order, { do: 'kill' }>): Promise<void> {
-  const lease = leader.leadership.lease()
+async function obey({ world, leadership }: MortalLeader, asked: Exclude<Order, { do: 'kill' }>): Promise<void> {
+  const lease = leadership.lease()
   if (lease === null) return
-  const through = { ...world, port: leader.port }
-  if (asked.do === 'drain') await changeNode(through, lease, asked.node, { to: 'drain', evenTheLast: false }, null)
-  if (asked.do === 'resume') await changeNode(through, lease, asked.node, { to: 'resume' }, null)
-  if (asked.do === 'weigh') await changeNode(through, lease, asked.node, { to: 'weigh', weight: asked.weight }, null)
+  if (asked.do === 'drain') await changeNode(world, lease, asked.node, { to: 'drain', evenTheLast: false }, null)
+  if (asked.do === 'resume') await changeNode(world, lease, asked.node, { to: 'resume' }, null)
+  if (asked.do === 'weigh') await changeNode(world, lease, asked.node, { to: 'weigh', weight: asked.weight }, null)
   if (asked.do === 'rebalance') {
-    const { version } = await planRebalance(through, 'demo', { shares: asked.shares, expected: null })
-    await rebalance(through, lease, 'demo', { shares: asked.shares, expected: version })
+    const { version } = await planRebalance(world, 'demo', { shares: asked.shares, expected: null })
+    await rebalance(world, lease, 'demo', { shares: asked.shares, expected: version })
   }
 }
 
@@ -195,7 +118,7 @@ describe('a leader that dies in the middle of anything', () => {
 
         // nginx has the live nodes at their weights, and nobody waits for it.
         const liveOnes = fleet.nodes.filter(({ state }) => state === 'live')
-        expect(edge.inForce?.servers.map(({ id, weight }) => [id, weight])).toEqual(
+        expect(edge.history.at(-1)?.servers.map(({ id, weight }) => [id, weight])).toEqual(
           liveOnes.map(({ id, weight }) => [id, weight]),
         )
         expect(fleet.applied).toEqual(fleet.version)
@@ -216,29 +139,31 @@ describe('a leader that dies in the middle of anything', () => {
     )
   })
 
-  it('cannot act once another leads: its calls are refused by the store, its plan by nginx', async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'farebox-takeover-'))
-    try {
-      const world = testWorld()
-      const eras = await openEraBook(directory)
-      const edge: Edge = { inForce: null, history: [] }
-      const old = leaderOf(world, eras, 'c1', edge, null)
-      world.restartStore()
-      await old.cycle.tick()
-      const n1 = new TestNode(world, 'n1')
-      await n1.joinFleet()
-      const staleLease = old.leadership.lease() ?? 0
-      world.advance(2000)
-      const next = leaderOf(world, eras, 'c2', edge, null)
-      await next.cycle.tick()
-      expect(next.leadership.lease()).toBeGreaterThan(staleLease)
-      const wish = { to: 'weigh', weight: 3 } as const
-      const refused = await changeNode(world, staleLease, 'n1', wish, null).catch((error: unknown) => error)
-      const { version } = await world.port.fleet.read()
-      expect(refused).toMatchObject({ code: 'not_leader', details: { version } })
-      expect(await world.port.fleet.noteApplied(staleLease, version)).toEqual({ outcome: 'refused' })
-    } finally {
-      await rm(directory, { recursive: true, force: true })
-    }
+  it('cannot act once another leads: its calls are refused by the store, with the present version', async () => {
+    const world = testWorld()
+    const outside = { edge: new TestEdge(), eras: memoryEras() }
+    const old = mortalLeader(world, 'c1', outside)
+    world.restartStore()
+    await old.cycle.tick()
+    await world.port.sales.create(DEMO, await outside.eras.allot())
+    await world.port.fleet.addSale('demo')
+    const n1 = new TestNode(world, 'n1')
+    await n1.joinFleet()
+    await n1.join()
+    const staleLease = old.leadership.lease() ?? 0
+    const { version: planned } = await planRebalance(world, 'demo', { shares: { n1: 2 }, expected: null })
+    world.advance(2000)
+    const next = mortalLeader(world, 'c2', outside)
+    await next.cycle.tick()
+    expect(next.leadership.lease()).toBeGreaterThan(staleLease)
+    const wish = { to: 'weigh', weight: 3 } as const
+    const refused = await changeNode(world, staleLease, 'n1', wish, null).catch((error: unknown) => error)
+    const { version } = await world.port.fleet.read()
+    expect(refused).toMatchObject({ code: 'not_leader', details: { version } })
+    expect(await world.port.fleet.noteApplied(staleLease, version)).toEqual({ outcome: 'refused' })
+    // Also in a sale in which the new leader has had nothing to change.
+    const shares = { shares: { n1: 2 }, expected: planned }
+    const stale = await rebalance(world, staleLease, 'demo', shares).catch((error: unknown) => error)
+    expect(stale).toMatchObject({ code: 'not_leader', details: { version: { era: planned.era } } })
   })
 })

@@ -157,11 +157,8 @@ export function noNeedlessAlarm({ forcedWithMark, losses }: Evidence): Violation
 }
 
 /** After healing every node that runs is in the sale, and buyers are sent to it. */
-export function nobodyLeftOut({ leftOut, hasConverged, splits, losses, pauseMsMax }: Evidence): Violation[] {
-  // Known: the plan of a leader whose store is thrown away stays in force until the fleet next changes; so does that of
-  // a leader who wakes, when an older copy has given its version a second time.
-  const mayHaveTwoPlans = splits.length > 0 || (pauseMsMax > 0 && losses.some(({ kind }) => kind === 'older_copy'))
-  if (!hasConverged || leftOut.length === 0 || mayHaveTwoPlans) return []
+export function nobodyLeftOut({ leftOut, hasConverged }: Evidence): Violation[] {
+  if (!hasConverged || leftOut.length === 0) return []
   return [{ rule: 'left_out', witness: `${leftOut.join(', ')} run and take no part` }]
 }
 

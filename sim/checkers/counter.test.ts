@@ -243,21 +243,15 @@ describe('an order made by a server that was primary again', () => {
   })
 })
 
-function isLeftOutJudged(change: Partial<Evidence>): boolean {
-  const evidence = ordinary({ leftOut: ['n1'], wasAlarmed: true, ...change })
-  return violationsOf(evidence).some(({ rule }) => rule === 'left_out')
-}
-
 describe('a node that is left out', () => {
-  const copy = { ...LOSS, kind: 'older_copy' as const }
-
-  it('is not judged where two plans may have one version: an older copy, and a leader who slept', () => {
-    expect(isLeftOutJudged({ losses: [copy], pauseMsMax: 500 })).toBe(false)
-  })
-
-  it('is with either alone', () => {
-    expect(isLeftOutJudged({ losses: [copy] })).toBe(true)
-    expect(isLeftOutJudged({ pauseMsMax: 500 })).toBe(true)
+  it('is judged whatever was lost, split or asleep', () => {
+    const losses = [
+      { ...LOSS, kind: 'older_copy' as const },
+      { ...LOSS, kind: 'split_brain' as const },
+    ]
+    const splits = [{ fromMs: 100, toMs: 300 }]
+    const evidence = ordinary({ leftOut: ['n1'], wasAlarmed: true, losses, splits, pauseMsMax: 500 })
+    expect(violationsOf(evidence).map(({ rule }) => rule)).toContain('left_out')
   })
 })
 

@@ -117,6 +117,8 @@ export class TestNode {
   lastWriteSeq = 0
   confirmed = 0
   remaining = 0
+  /** As last heard; 0 before. */
+  allowance = 0
   /** What it told, when it keeps that; see {@link TestNode.keepJournal}. */
   #journal: { since: Version; orders: Order[] } | null = null
 
@@ -160,6 +162,7 @@ export class TestNode {
     if (reply.outcome === 'alive') {
       this.seen = reply.version
       this.remaining = reply.fares[0]?.remaining ?? this.remaining
+      this.allowance = reply.fares[0]?.allowance ?? this.allowance
       this.report()
     }
     return [fleet.outcome, reply.outcome]
