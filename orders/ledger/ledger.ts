@@ -122,6 +122,11 @@ export interface DecisionResult {
   readonly order: LedgerOrder | null
 }
 
+export interface Told {
+  readonly saleId: string
+  readonly version: Version
+}
+
 export interface FeedItem {
   /** Grows with every change of any order of the sale; a reader goes on from the last one it has. */
   readonly position: number
@@ -206,8 +211,12 @@ export interface Ledger {
   expire(saleId: string, storeNowMs: number, limit: number): Promise<readonly LedgerOrder[]>
   /** Orders whose fate the store has not heard of, oldest fate first, without the first `skip` of them. */
   unsettled(saleId: string, limit: number, skip?: number): Promise<readonly LedgerOrder[]>
-  /** The store knows these fates now. */
-  markSettled(settled: readonly Decision[]): Promise<void>
+  /**
+   * The store knows these fates now. `told` is where it was when it said so: a store that comes back with less has
+   * forgotten some of them, so this raises a watermark that is lower, and in another era than the ledger's, where the
+   * store may be another by now, nothing is marked.
+   */
+  markSettled(settled: readonly Decision[], told?: Told): Promise<void>
 
   /** Every change of the sale's orders after a position, in order; none comes into being behind a position given out. */
   feed(saleId: string, after: number, limit: number): Promise<readonly FeedItem[]>

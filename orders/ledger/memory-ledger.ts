@@ -26,6 +26,7 @@ import type {
   LedgerSale,
   Page,
   TakeResult,
+  Told,
   Watermark,
 } from './ledger.ts'
 
@@ -243,7 +244,8 @@ export class MemoryLedger implements Ledger {
       .slice(skip, skip + limit)
   }
 
-  async markSettled(settled: readonly Decision[]): Promise<void> {
+  async markSettled(settled: readonly Decision[], told?: Told): Promise<void> {
+    if (settled.length === 0 || !this.#hearTold(told)) return
     for (const { orderId, fate } of settled) {
       const reason = fate.state === 'released' ? fate.reason : null
       const placed = this.#saleOf(orderId)?.orders.get(orderId)
@@ -284,6 +286,16 @@ export class MemoryLedger implements Ledger {
   }
 
   async close(): Promise<void> {}
+
+  /** The rows themselves, for simulators to look at. */
+  rows(saleId: string): readonly LedgerOrder[] {
+    return Array.from(this.#sales.get(saleId)?.orders.values() ?? [], ({ order }) => order)
+  }
+
+  /** One row, at once. */
+  rowOf(saleId: string, orderId: string): LedgerOrder | undefined {
+    return this.#sales.get(saleId)?.orders.get(orderId)?.order
+  }
 
   #insert(
     sale: MemorySale,
@@ -327,6 +339,17 @@ export class MemoryLedger implements Ledger {
     sale.orders.set(fit.id, { order: fit, position })
     came.push(fit)
     return null
+  }
+
+  /** False when the ledger has begun another era since. */
+  #hearTold(told: Told | undefined): boolean {
+    const sale = told === undefined ? undefined : this.#sales.get(told.saleId)
+    if (told === undefined || sale === undefined) return told === undefined
+    if (sale.era !== told.version.era) return false
+    const { watermark } = sale
+    const isHigher = watermark.version.era > 0 && compareVersions(told.version, watermark.version) > 0
+    if (isHigher) sale.watermark = { ...watermark, version: told.version }
+    return true
   }
 
   #settleLetter(orderId: string): void {

@@ -25,6 +25,7 @@ import type {
   LedgerSale,
   Page,
   TakeResult,
+  Told,
   Watermark,
 } from './ledger.ts'
 import { type OrderChange, ordersOf, type PlacedOrder, selectById, selectOrders, updateOrders } from './order-table.ts'
@@ -246,11 +247,12 @@ export class SqlLedger implements Ledger {
     )
   }
 
-  async markSettled(settled: readonly Decision[]): Promise<void> {
+  async markSettled(settled: readonly Decision[], told?: Told): Promise<void> {
     if (settled.length === 0) return
     const ids = settled.map(({ orderId }) => orderId)
     await this.#database.transaction(async (transaction) => {
       await lockSalesOf(transaction, ids)
+      if (told !== undefined && !(await hearTold(transaction, told))) return
       await transaction.query(
         `update orders o set is_settled = true
           from unnest($1::text[], $2::text[], $3::text[]) as n (id, state, reason)
@@ -370,4 +372,18 @@ function pageOf(found: readonly LedgerOrder[], limit: number): Page<LedgerOrder>
   const last = items.at(-1)
   const hasMore = found.length > limit && last !== undefined
   return { items, nextCursor: hasMore ? `${last.createdAtMs}-${last.id}` : null }
+}
+
+/** False when the ledger has begun another era since. */
+async function hearTold(transaction: Transaction, { saleId, version: { era, seq } }: Told): Promise<boolean> {
+  const [sale] = await transaction.query<{ era: number }>('select era from sales where id = $1 for no key update', [
+    saleId,
+  ])
+  if (sale?.era !== era) return false
+  await transaction.query(
+    `update sales set watermark_era = $2, watermark_seq = $3
+      where id = $1 and watermark_era > 0 and (watermark_era, watermark_seq) < ($2::bigint, $3::bigint)`,
+    [saleId, era, seq],
+  )
+  return true
 }

@@ -116,7 +116,11 @@ export class Settling {
       this.#seen.set(saleId, reply.version)
       const known = items.filter((_item, i) => reply.results[i] === 'settled' || reply.results[i] === 'already')
       metrics.settled.value += reply.results.filter((result) => result === 'settled').length
-      if (known.length > 0) await ledger.markSettled(known.map(({ orderId, fate }) => ({ orderId, fate })))
+      const { version } = reply
+      if (known.length > 0) {
+        const fates = known.map(({ orderId, fate }) => ({ orderId, fate }))
+        await ledger.markSettled(fates, { saleId, version })
+      }
       for (const [i, item] of items.entries()) {
         const result = reply.results[i]
         if (result !== undefined && isRefusal(result)) await this.#onRefused(saleId, item, result)

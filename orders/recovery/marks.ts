@@ -5,8 +5,8 @@
  * A mark also says whether, as far as was seen, the store kept every acknowledged write (`durable`): only then is "not
  * behind the mark" evidence that nothing was lost between the last mark and the store's death.
  *
- * Noting is free and happens with every look at a sale; the ledger hears of it about once a second, and of what the
- * pipeline takes with each batch. Other processes raise the same watermark: it never sinks.
+ * Noting is free and happens with every look at a sale; the ledger hears of it about once a second, of what the
+ * pipeline takes with each batch, and of how far the store was when it said that it knows fates. Other processes raise the same watermark: it never sinks.
  */
 import { compareVersions, type Version } from '../../stock/core/words.ts'
 import type { Ledger, LedgerSale, Watermark } from '../ledger/ledger.ts'

@@ -325,6 +325,59 @@ describe('a store that began another life', () => {
     })
   })
 
+  describe('and has forgotten a fate that it was told', () => {
+    let copy: ReturnType<TestWorld['record']>
+
+    beforeEach(async () => {
+      for (const node of [n1, n2]) node.keepJournal()
+      await n1.sell('o1', 'alice')
+      await take('o1')
+      await takenUpTo((await demo()).version.seq)
+      await go(1200, [n1, n2])
+      copy = structuredClone(world.record('demo'))
+    })
+
+    it('is told it again: nobody but the orders processes had heard of it', async () => {
+      expect(await post('/admin/orders/o1/cancel')).toMatchObject({ status: 200 })
+      expect(await ordersInStore()).toEqual(['o1 cancelled'])
+      world.stock.saleRecords.set('demo', copy)
+      world.restartStore()
+      await go(3000, [])
+      expect(await demo()).toMatchObject({ certified: true, fares: [{ held: 0, remaining: 100 }] })
+      expect(await ordersInStore()).toEqual(['o1 cancelled'])
+    })
+
+    it('also where the ledger hears last that the store knew it, when that store was judged', async () => {
+      const { ledger } = o1
+      const markSettled = ledger.markSettled.bind(ledger)
+      let mark: (() => Promise<void>) | undefined
+      vi.spyOn(ledger, 'markSettled').mockImplementationOnce(async (...args) => {
+        mark = () => markSettled(...args)
+      })
+      await post('/admin/orders/o1/cancel')
+      world.stock.saleRecords.set('demo', copy)
+      world.restartStore()
+      const beginEra = ledger.beginEra.bind(ledger)
+      vi.spyOn(ledger, 'beginEra').mockImplementationOnce(async (...args) => {
+        await mark?.()
+        return beginEra(...args)
+      })
+      await go(3000, [])
+      expect((await demo()).certified).toBe(true)
+      expect(await ordersInStore()).toEqual(['o1 cancelled'])
+    })
+
+    it('and is not believed to know it by what it said before the era moved', async () => {
+      const { version } = await demo()
+      await o1.ledger.decide([{ orderId: 'o1', fate: { state: 'released', reason: 'cancelled' } }], null)
+      world.restartStore()
+      await go(600, [])
+      const told = { saleId: 'demo', version: { era: version.era, seq: version.seq + 1 } }
+      await o1.ledger.markSettled([{ orderId: 'o1', fate: { state: 'released', reason: 'cancelled' } }], told)
+      expect((await o1.ledger.unsettled('demo', 10)).map(({ id }) => id)).toEqual(['o1'])
+    })
+  })
+
   it('is recognised by a process that only has the ledger’s watermark', async () => {
     await n1.sell('o1', 'alice')
     await go(200, [n1, n2])

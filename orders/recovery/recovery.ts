@@ -227,7 +227,7 @@ export class Recovery {
     }
     const decision = await this.#decide(facts, sale, snapshot)
     if (decision.decision === 'reopen' && (snapshot?.uniting ?? null) === null) {
-      await this.#beginAndOpen(sale, decision.expected, decision.floorSeq)
+      await this.#reopen(sale, decision)
       return
     }
     const gap = decision.decision === 'wait' ? null : this.#gap(facts, sale, nodes, reports)
@@ -389,10 +389,23 @@ export class Recovery {
     this.#parts.log.info({ ...one, version: show(one.version) }, 'the sale is open again under a new era')
   }
 
-  async #beginAndOpen(sale: LedgerSale, expected: Version, floorSeq: number): Promise<Version> {
-    const { port } = this.#parts
+  /** What the store was told, or somebody saw of it, is noted under the era before: until that has moved. */
+  async #reopen(sale: LedgerSale, { expected, floorSeq }: { expected: Version; floorSeq: number }): Promise<void> {
     const saleId = sale.definition.id
     const era = await this.#beginEra(sale, expected.era)
+    const present = await this.#parts.ledger.sale(saleId)
+    if (present !== null) this.#parts.marks.learn([present])
+    const mark = this.#parts.marks.get(saleId)
+    if (mark !== null && compareVersions(mark, expected) > 0) throw lostRace(saleId)
+    await this.#open(saleId, era, expected, floorSeq)
+  }
+
+  async #beginAndOpen(sale: LedgerSale, expected: Version, floorSeq: number): Promise<Version> {
+    return this.#open(sale.definition.id, await this.#beginEra(sale, expected.era), expected, floorSeq)
+  }
+
+  async #open(saleId: string, era: number, expected: Version, floorSeq: number): Promise<Version> {
+    const { port } = this.#parts
     const reply = await port.sales.certify(saleId, expected, era, floorSeq)
     if (reply.outcome === 'no_such_sale') throw new OperationError('no_record', `sale "${saleId}" is gone`, { saleId })
     if (reply.outcome === 'lost_race') throw lostRace(saleId)

@@ -11,7 +11,7 @@ import {
   type Version,
 } from '../../../stock/core/words.ts'
 import type { Acts, Subject, Transfer } from '../act-ledger.ts'
-import type { Decision, EnsureResult, Fate, Ledger, LedgerOrder } from '../ledger.ts'
+import type { Decision, EnsureResult, Fate, Ledger, LedgerOrder, Told } from '../ledger.ts'
 import { isRefused } from '../sql-error.ts'
 import type { World } from './worlds.ts'
 
@@ -24,6 +24,12 @@ const BUYERS = ['ann', 'bob', 'eve!', 'zero\0']
 
 type OrderChoice = { readonly order: number; readonly changes: Partial<Order> }
 
+/** Where the store was: an era beside the ledger's, and a seq. */
+interface ToldChoice {
+  readonly eraOff: number
+  readonly seq: number
+}
+
 export type Step =
   | {
       readonly kind: 'take' | 'ensure'
@@ -34,7 +40,7 @@ export type Step =
     }
   | { readonly kind: 'decide'; readonly decisions: readonly Choice[]; readonly storeOffMs: number | null }
   | { readonly kind: 'expire' | 'releaseDeadLetters'; readonly storeOffMs: number; readonly limit: number }
-  | { readonly kind: 'settle'; readonly decisions: readonly Choice[] }
+  | { readonly kind: 'settle'; readonly decisions: readonly Choice[]; readonly told: ToldChoice | null }
   | { readonly kind: 'settleAll'; readonly limit: number }
   | { readonly kind: 'setStock'; readonly fareId: string; readonly stock: number }
   | { readonly kind: 'setState'; readonly state: (typeof SALE_STATES)[number] }
@@ -84,6 +90,8 @@ const choices = fc.array(fc.record({ order: fc.nat(ORDERS), fate }), { minLength
 const storeOffMs = fc.constantFrom(-HOLD_MS, -1, 0, 1, HOLD_MS)
 const mostlyZero = fc.oneof({ weight: 12, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constantFrom(-1, 1) })
 
+const told = fc.option(fc.record({ eraOff: mostlyZero, seq: fc.nat(9) }), { nil: null })
+
 /** How a record differs from a plain held order: its fate in the store, or something that no row can hold. */
 const changes = fc.oneof(
   { weight: 12, arbitrary: fc.constant<Partial<Order>>({}) },
@@ -124,7 +132,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       limit: fc.integer({ min: 1, max: 3 }),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('settle' as const), decisions: choices }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('settle' as const), decisions: choices, told }) },
   {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant('settleAll' as const), limit: fc.integer({ min: 1, max: 9 }) }),
@@ -252,7 +260,7 @@ class Run {
       case 'releaseDeadLetters':
         return ledger.releaseDeadLetters(sale, this.#at(step.storeOffMs), step.limit)
       case 'settle':
-        return ledger.markSettled(this.#decisions(step.decisions))
+        return ledger.markSettled(this.#decisions(step.decisions), await this.#told(step.told))
       case 'settleAll':
         return this.#settleAll(step.limit)
       case 'setStock':
@@ -347,6 +355,11 @@ class Run {
       ...letters.map((orderId): Decision => ({ orderId, fate: { state: 'released', reason: 'expired' } })),
     ])
     return [orders, letters]
+  }
+
+  async #told(choice: ToldChoice | null): Promise<Told | undefined> {
+    if (choice === null) return undefined
+    return { saleId: this.#saleId, version: { era: (await this.#era()) + choice.eraOff, seq: choice.seq } }
   }
 
   /** Everything of an order but its state follows from its number. */
