@@ -393,6 +393,13 @@ export const OPTIONS = {
     description: 'Orders processes that `up` starts. More than one need PostgreSQL.',
     group: 'process',
   },
+  'orders.nice': {
+    schema: wholeNumber(0, 19),
+    default: 5,
+    unit: null,
+    description: 'How far the orders process gives way to others on its cores, as nice(1); not with `ack: ledger`.',
+    group: 'process',
+  },
 } as const satisfies Readonly<Record<string, Option>>
 
 export type OptionPath = keyof typeof OPTIONS

@@ -1,6 +1,7 @@
 /** A cluster as its operator lives with it: started twice, killed whole, resumed, ended. */
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import net from 'node:net'
+import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { jsonOf, request, Rush } from './client.ts'
@@ -55,6 +56,9 @@ it('a second up exits 1 and changes nothing', async () => {
   }
   expect(readFileSync(join(cluster.dir, 'cluster.json'), 'utf8')).toBe(file)
   for (const [name, pid] of pids) expect(isRunning(pid), name).toBe(true)
+  // On one machine all share its cores, and buyers come first.
+  const nice = ['n1', 'o1'].map((name) => getPriority(pids.get(name)))
+  expect(nice).toEqual([getPriority(), Math.max(getPriority(), 5)])
   const history = await sell(cluster.view.url, await cluster.tokens(40))
   expect(await judge(cluster, history, { stock: { seat: 30 }, limit: 2, answers: HEALTHY })).toEqual([])
 })

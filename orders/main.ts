@@ -17,6 +17,7 @@ import type { QuotaRules } from '../stock/core/words.ts'
 import type { StockPort } from '../stock/port.ts'
 import { connectRedisStock } from '../stock/redis/redis-stock.ts'
 import { answerAdmin } from './admin/admin-routes.ts'
+import { giveWay } from './give-way.ts'
 import { Keeping } from './keeping/keeping.ts'
 import { ActLedger } from './ledger/act-ledger.ts'
 import { ledgerFaults } from './ledger/durability.ts'
@@ -61,6 +62,7 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
     throw new OrdersRefusal('redis.url is not set: an orders process needs its cluster’s Redis')
   }
   if (ledgerUrl === null) throw new OrdersRefusal('ledger.url is not set: pglite://DIR or postgres://…')
+  giveWay(config)
   const logger = createLogger({ level: config.log.level, bindings: { process: 'orders', id } })
   const lifeCycle = new LifeCycle(logger)
   lifeCycle.listen()

@@ -32,67 +32,31 @@ function backoff(tries: string): string {
 }
 
 /** Claims refunds whose turn it is: nobody else is given them until their next try is due. */
-export async function claimRefunds(query: Query, nowMs: number, limit: number): Promise<readonly DueRefund[]> {
-  const rows = await query.query<{
-    id: string
-    provider: string
-    charge_id: string
-    order_id: string
-    reference: string
-    amount: number
-    currency: string
-    tries: number
-  }>(
+export function claimRefunds(query: Query, nowMs: number, limit: number): Promise<readonly DueRefund[]> {
+  return query.query<DueRefund>(
     `update refunds r set tries = r.tries + 1, next_try_ms = $1::bigint + ${backoff('r.tries')}
      from payments p
      where p.order_id = r.order_id and r.id in (
        select id from refunds where state <> 'done' and next_try_ms <= $1
        order by next_try_ms limit $2 for update skip locked
      )
-     returning r.id, r.provider, r.charge_id, r.order_id, p.reference, r.amount, r.currency, r.tries`,
+     returning r.id as "refundId", r.provider, r.charge_id as "chargeId", r.order_id as "orderId", p.reference,
+       r.amount, r.currency, r.tries`,
     [nowMs, limit],
   )
-  return rows.map((row) => ({
-    refundId: row.id,
-    provider: row.provider,
-    chargeId: row.charge_id,
-    orderId: row.order_id,
-    reference: row.reference,
-    amount: row.amount,
-    currency: row.currency,
-    tries: row.tries,
-  }))
 }
 
 /** Claims late money whose new order is to be tried. */
-export async function claimRetakes(query: Query, nowMs: number, limit: number): Promise<readonly DueRetake[]> {
-  const rows = await query.query<{
-    provider: string
-    id: string
-    order_id: string
-    sale_id: string
-    fare_id: string
-    buyer: string
-    quantity: number
-    tries: number
-  }>(
+export function claimRetakes(query: Query, nowMs: number, limit: number): Promise<readonly DueRetake[]> {
+  return query.query<DueRetake>(
     `update charges c set tries = c.tries + 1, next_try_ms = $1::bigint + ${backoff('c.tries')}
      from orders o
      where o.id = c.order_id and (c.provider, c.id) in (
        select provider, id from charges where state = 'retaking' and next_try_ms <= $1
        order by next_try_ms limit $2 for update skip locked
      )
-     returning c.provider, c.id, c.order_id, o.sale_id, o.fare_id, o.buyer, o.quantity, c.tries`,
+     returning c.provider, c.id as "chargeId", c.order_id as "orderId", o.sale_id as "saleId", o.fare_id as "fareId",
+       o.buyer, o.quantity, c.tries`,
     [nowMs, limit],
   )
-  return rows.map((row) => ({
-    provider: row.provider,
-    chargeId: row.id,
-    orderId: row.order_id,
-    saleId: row.sale_id,
-    fareId: row.fare_id,
-    buyer: row.buyer,
-    quantity: row.quantity,
-    tries: row.tries,
-  }))
 }
