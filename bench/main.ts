@@ -40,6 +40,7 @@ npm run bench -- ratios [--pairs 7] [--seconds 10] [--connections 256] [--only S
   The node against itself without batches, against a bare HTTP route, and what a ticket costs Redis: interleaved
   pairs, servers on core 0, load (wrk) on core 1. About 25 minutes; leave the machine alone meanwhile.
   Steps: ${RATIO_STEPS.join(', ')}.
+  Those of ack are run only when they are named, 12 minutes for both: what each level costs against ack: redis.
 
 npm run bench -- rush [--buyers 30000] [--stock 10000] [--nodes 4] [--seconds 20] [--k6 PATH]
   A cluster by "farebox up" and everybody at the opening second (k6): the exact sale is the threshold, then the audit.

@@ -34,6 +34,8 @@ export interface BenchLedgerSettings {
   readonly directory: string
   readonly secret: string
   readonly redisUrl: string
+  /** As the node has it: processes of one fleet agree on it, or do not start. */
+  readonly ack?: string
 }
 
 /**
@@ -68,7 +70,7 @@ export async function startLedger(kind: LedgerKind, settings: BenchLedgerSetting
 async function startOrders(
   own: string,
   ledgerUrl: string,
-  { directory, secret, redisUrl }: BenchLedgerSettings,
+  { directory, secret, redisUrl, ack = 'redis' }: BenchLedgerSettings,
 ): Promise<{ readonly adminUrl: string; readonly started: Started }> {
   const [port, adminPort] = [await freePort(), await freePort()]
   const started = start({
@@ -76,6 +78,7 @@ async function startOrders(
     program: process.execPath,
     args: [CLI, 'run', 'orders', '--id', 'o1', '--dir', directory],
     environment: {
+      FAREBOX_ACK: ack,
       FAREBOX_REDIS_URL: redisUrl,
       FAREBOX_LEDGER_URL: ledgerUrl,
       FAREBOX_IDENTITY_SECRET: secret,

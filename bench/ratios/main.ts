@@ -18,6 +18,7 @@ import {
   refusals,
 } from './contenders.ts'
 import { withBare, withSite } from './contenders.ts'
+import { ACK_STEPS, type AckSample, measureAck } from './ack.ts'
 import { killAll } from '../cluster/processes.ts'
 import { buyerAt, keyAt, writeRequests } from './requests.ts'
 import { judgeStore, measureStore } from './store.ts'
@@ -72,7 +73,9 @@ const DUELS: Readonly<Record<string, Duel>> = {
     theirs: bare('refusal'),
   },
 }
-export const STEPS: readonly string[] = [...Object.keys(DUELS), 'alone', 'store']
+/** What is run when none is named. */
+const USUAL: readonly string[] = [...Object.keys(DUELS), 'alone', 'store']
+export const STEPS: readonly string[] = [...USUAL, ...ACK_STEPS]
 
 const WARM_UP_SECONDS = 3
 /** More than any server here answers in a second, so that no token comes twice in a sample of purchases. */
@@ -113,8 +116,27 @@ export async function measureRatios(
   options: RatioLength,
   directory: string,
   say: Say = toStdout,
+): Promise<{ readonly verdicts: readonly Verdict[]; readonly samples: readonly (Measured | AckSample)[] }> {
+  const steps = options.only.length === 0 ? USUAL : options.only
+  const usual = steps.some((step) => USUAL.includes(step))
+    ? await measureUsual(options, steps, directory, say)
+    : NOTHING
+  const ackSteps = ACK_STEPS.filter((step) => steps.includes(step))
+  const { pairs: rounds, seconds, connections } = options
+  const ack =
+    ackSteps.length > 0 ? await measureAck({ rounds, seconds, connections, steps: ackSteps }, directory, say) : NOTHING
+  return { verdicts: [...usual.verdicts, ...ack.verdicts], samples: [...usual.samples, ...ack.samples] }
+}
+
+const NOTHING = { verdicts: [], samples: [] } as const
+
+async function measureUsual(
+  options: RatioLength,
+  steps: readonly string[],
+  directory: string,
+  say: Say,
 ): Promise<{ readonly verdicts: readonly Verdict[]; readonly samples: readonly Measured[] }> {
-  const wants = (step: string): boolean => options.only.length === 0 || options.only.includes(step)
+  const wants = (step: string): boolean => steps.includes(step)
   const plan = await makePlan(options, directory, say)
   const samples: Measured[] = []
   const verdicts: Verdict[] = [await sameAnswers(plan)]

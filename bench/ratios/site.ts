@@ -26,8 +26,12 @@ export interface SiteSettings {
   readonly nodes?: number
   /** Fares beside the first, each with as large a stock; default 0. */
   readonly fares?: number
+  /** Default `redis` with fsync, else `none`. */
+  readonly ack?: 'replicated' | 'ledger'
+  /** Before the sale is made. */
+  readonly beforeSale?: (stock: RedisStock, redis: RedisSite) => Promise<void>
   /** Between the opening of the sale and the nodes' start. */
-  readonly prepare?: (stock: RedisStock) => Promise<void>
+  readonly prepare?: (stock: RedisStock, redis: RedisSite) => Promise<void>
 }
 
 export interface RedisSite {
@@ -105,16 +109,27 @@ export class Site {
   static async start(directory: string, secret: string, settings: SiteSettings): Promise<Site> {
     const redis = await startRedis(directory, settings.fsync)
     const stock = await connectRedisStock({ url: redis.url, commandTimeoutMs: 5000 })
-    await openSale(stock, settings.stock, settings.fares)
-    await settings.prepare?.(stock)
     const site = new Site(redis, stock, [])
-    for (let n = 1; n <= (settings.nodes ?? 1); n += 1) {
-      site.#nodes.push(await startNode(`n${n}`, directory, secret, redis.url, settings))
+    try {
+      await site.#begin(directory, secret, settings)
+      return site
+    } catch (error) {
+      // Connections that are left would keep the bench from ending.
+      await site.stop()
+      throw error
     }
-    for (const { adminUrl } of site.#nodes) {
+  }
+
+  async #begin(directory: string, secret: string, settings: SiteSettings): Promise<void> {
+    await settings.beforeSale?.(this.stock, this.redis)
+    await openSale(this.stock, settings.stock, settings.fares)
+    await settings.prepare?.(this.stock, this.redis)
+    for (let n = 1; n <= (settings.nodes ?? 1); n += 1) {
+      this.#nodes.push(await startNode(`n${n}`, directory, secret, this.redis.url, settings))
+    }
+    for (const { adminUrl } of this.#nodes) {
       await until('the node (see node.log)', READY_WITHIN_MS, async () => (await fetch(`${adminUrl}/readyz`)).ok)
     }
-    return site
   }
 
   /** Of the first node. */
@@ -201,7 +216,7 @@ async function startNode(
     environment: {
       FAREBOX_REDIS_URL: redisUrl,
       FAREBOX_IDENTITY_SECRET: secret,
-      FAREBOX_ACK: settings.fsync === 'always' ? 'redis' : 'none',
+      FAREBOX_ACK: settings.ack ?? (settings.fsync === 'always' ? 'redis' : 'none'),
       FAREBOX_NODE_PORT: String(ports[0]),
       FAREBOX_NODE_ADMIN_PORT: String(ports[1]),
       ...Object.fromEntries(Object.entries(settings.node).map(([name, value]) => [`FAREBOX_${name}`, value])),

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { readIfThere, takeLock, writeAtomically } from '../../loadbalancer/atomic-file.ts'
 import { isAlive } from '../../runtime/process-identity.ts'
 import { systemClock } from '../../runtime/clock.ts'
+import { StoreError } from '../../stock/port.ts'
 import { nextRollStep, type RollNode, type RollRecord, type RollStep, type RollView } from '../plan/roll.ts'
 import { endNode, startNode } from '../supervise/cluster.ts'
 import { readCluster, type NodeRecord } from '../supervise/cluster-file.ts'
@@ -18,7 +19,7 @@ import { changeNode, nodesOf } from './node.ts'
 import { packageRoot } from './package-root.ts'
 
 const LOOK_EVERY_MS = 100
-const PATIENCE_MS = { drained: 60_000, ready: 30_000, traffic: 20_000 } as const
+const PATIENCE_MS = { drained: 60_000, ready: 30_000, traffic: 20_000, away: 30_000 } as const
 
 export const registerRoll: RegisterCommand = (cli) => {
   cli.program
@@ -49,14 +50,16 @@ async function roll(cli: Cli, common: CommonOptions, isFresh: boolean): Promise<
   const startedMs = performance.now()
   let waitingFor = ''
   let sinceMs = startedMs
-  for (;;) {
-    const step = nextRollStep(record, await look(common))
+  // Whether there is anything to roll is told at once; from then on a node may be out of the traffic.
+  let view = await look(common)
+  for (; ; view = await patiently(() => look(common))) {
+    const step = nextRollStep(record, view)
     if (step.do === 'done') break
     if (step.do === 'give_up') throw gaveUp(common.dir, step.id, step.why)
     if (step.do !== 'wait') {
       waitingFor = ''
       cli.note(noteOf(step))
-      await perform(common, step)
+      await patiently(() => perform(common, step))
       continue
     }
     const what = `${step.id} ${step.until}`
@@ -71,6 +74,28 @@ async function roll(cli: Cli, common: CommonOptions, isFresh: boolean): Promise<
   const ids = record.nodes.map(({ id }) => id)
   const seconds = Math.round((performance.now() - startedMs) / 100) / 10
   return { json: { outcome: 'rolled', nodes: ids, seconds }, text: `restarted ${ids.join(', ')} in ${seconds} s` }
+}
+
+/**
+ * Repeats, for a while, what finds coordinator or Redis away: a failover is over sooner, and stopping would leave out of
+ * the traffic whoever is. Every step may be done twice.
+ */
+export async function patiently<T>(work: () => Promise<T>, awayMsMax: number = PATIENCE_MS.away): Promise<T> {
+  const startedMs = performance.now()
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isAway(error) || performance.now() - startedMs > awayMsMax) throw error
+      await sleep(LOOK_EVERY_MS)
+    }
+  }
+}
+
+const AWAY: readonly string[] = ['store_away', 'no_cluster', 'no_coordinator', 'not_leader']
+
+function isAway(error: unknown): boolean {
+  return error instanceof StoreError || (error instanceof CliError && AWAY.includes(error.code))
 }
 
 function recordOf(cli: Cli, dir: string, isFresh: boolean): RollRecord {

@@ -68,10 +68,17 @@ export const reloadNginx: Fault = {
   },
 }
 
-/** Among deaths it may come to no end; what counts is one that did. */
+/** Long enough for one roll to wait for all that is broken meanwhile, and for another one before it. */
+const ROLLED_WITHIN_MS = 120_000
+
+/** It stops at a node that died or is silent; when that is well again, it is called again and goes on where it was. */
 export const rollingRestart: Fault = {
   name: 'rolling restart',
-  strike: async ({ cluster }) => ((await cluster.farebox('roll')).code === 0 ? 1 : 0),
+  async strike({ cluster }) {
+    const isDone = async (): Promise<boolean> => (await cluster.farebox('roll')).code === 0
+    await until('a rolling restart to come to its end', isDone, ROLLED_WITHIN_MS)
+    return 1
+  },
 }
 
 /** One after the other: a ledger that is away cannot be taken away. */

@@ -9,7 +9,7 @@ import { type Cluster, saleText } from '../cluster.ts'
 import { judge, say, TROUBLED, wishOf } from '../rush.ts'
 import { pause, until } from '../wait.ts'
 import type { Fault, Site } from './faults.ts'
-import { keptOrders, sellTheRest, untilSelling } from './selling.ts'
+import { keptOrders, sellTheRest, untilSelling, untilWell } from './selling.ts'
 
 const STOCK = 1200
 const BUYERS = 700
@@ -46,6 +46,7 @@ export async function chaosRound(stage: Stage, seed: number): Promise<RoundRepor
   const { cluster } = stage
   const random = seededRandom(seed)
   const site: Site = { cluster, random }
+  await untilWell(cluster)
   const saleId = `chaos-${seed}`
   await cluster.read('sale', 'create', cluster.space.file('sale.yaml', saleText({ seat: STOCK }, { id: saleId })))
   await cluster.read('sale', 'open', saleId)
@@ -55,14 +56,11 @@ export async function chaosRound(stage: Stage, seed: number): Promise<RoundRepor
   const wishes = buyers.map((buyer) => wishOf(buyer, { saleId, quantity: 1 + random.below(LIMIT) }))
   const rush = new Rush(wishes, { target: targets(cluster), attemptsMax: 1000, arrivalMs: 10 })
   const running = rush.run()
-  const struck = await strikeAll(
+  const faults = shuffled(
     site,
-    shuffled(
-      site,
-      stage.draws.flatMap((draw) => drawn(site, draw)),
-    ),
+    stage.draws.flatMap((draw) => drawn(site, draw)),
   )
-  stage.heal()
+  const struck = await strikeAll(site, faults).finally(() => stage.heal())
   const during = await running
   await untilSelling(cluster, saleId)
   const history = [...during, ...(await sellTheRest(cluster, saleId, STOCK + 1))]
@@ -117,7 +115,9 @@ async function strikeAll(site: Site, faults: readonly Fault[]): Promise<Record<s
       await pause(site.random.below(200))
     }
   }
-  await Promise.all(Array.from({ length: AT_ONCE }, strike))
+  const lanes = await Promise.allSettled(Array.from({ length: AT_ONCE }, strike))
+  // Not before all have ended: what still strikes would strike the next round, in which nobody expects it.
+  for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason
   return struck
 }
 

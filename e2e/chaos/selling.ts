@@ -5,6 +5,21 @@ import { wishOf } from '../rush.ts'
 import { until } from '../wait.ts'
 
 const SELLS_AGAIN_WITHIN_MS = 30_000
+const WELL_WITHIN_MS = 60_000
+
+/** Whatever a round has left, broken or not, is well before the next one begins. */
+export async function untilWell(cluster: Cluster): Promise<void> {
+  let problems = ''
+  const isWell = async (): Promise<boolean> => {
+    const { json } = await cluster.farebox('status')
+    const { ok, problems: found } = json as { readonly ok?: boolean; readonly problems?: readonly string[] }
+    problems = found?.join('; ') ?? JSON.stringify(json)
+    return ok === true
+  }
+  await until('status to be well', isWell, WELL_WITHIN_MS).catch((cause: unknown) => {
+    throw new Error(`the cluster did not become well again: ${problems}`, { cause })
+  })
+}
 
 /** Every node sells: asked one by one, so that nobody is spared by the others. */
 export async function untilSelling(cluster: Cluster, saleId: string): Promise<void> {
