@@ -16,22 +16,52 @@ export interface JournalText {
 /** Null when the node does not answer in time, not with a journal, or does not know the sale. */
 export type AskJournal = (adminUrl: string, saleId: string) => Promise<NodeJournal | null>
 
-export function journalAsker(token: string, timeoutMs = 3000): AskJournal {
-  return async (adminUrl, saleId) => {
-    try {
-      const response = await fetch(new URL(`/journal/${saleId}`, adminUrl), {
-        headers: { authorization: `Bearer ${token}` },
-        signal: AbortSignal.timeout(timeoutMs),
-      })
-      return response.ok ? journalOf(await response.json()) : null
-    } catch {
-      return null
-    }
+export interface ToldText {
+  readonly era: number
+  readonly orders: readonly OrderRow[]
+}
+
+/**
+ * What a node told buyers in lives of the store before `era`, and not again since (`GET /journal/SALE/before/ERA`), with
+ * the era in which it sells itself: one that is still in an earlier goes on telling. Null as for {@link AskJournal}.
+ */
+export type AskTold = (
+  adminUrl: string,
+  saleId: string,
+  era: number,
+) => Promise<{ readonly era: number; readonly orders: readonly Order[] } | null>
+
+export function journalAsker(token: string, timeoutMs = ANSWERS_WITHIN_MS): AskJournal {
+  return async (adminUrl, saleId) => journalOf(await read(token, new URL(`/journal/${saleId}`, adminUrl), timeoutMs))
+}
+
+export function toldAsker(token: string | null, timeoutMs = ANSWERS_WITHIN_MS): AskTold {
+  return async (adminUrl, saleId, era) =>
+    token === null ? null : toldOf(await read(token, new URL(`/journal/${saleId}/before/${era}`, adminUrl), timeoutMs))
+}
+
+const ANSWERS_WITHIN_MS = 3000
+
+/** Null for no answer in time, and for any other than 200. */
+async function read(token: string, url: URL, timeoutMs: number): Promise<unknown> {
+  try {
+    const response = await fetch(url, {
+      headers: { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(timeoutMs),
+    })
+    return response.ok ? await response.json() : null
+  } catch {
+    return null
   }
 }
 
-/** Null when the value is no journal. */
-export function journalOf(value: unknown): NodeJournal | null {
+function toldOf(value: unknown): Awaited<ReturnType<AskTold>> {
+  if (typeof value !== 'object' || value === null || !('orders' in value) || !('era' in value)) return null
+  const orders = ordersOfRows(value.orders)
+  return orders === null || typeof value.era !== 'number' ? null : { era: value.era, orders }
+}
+
+function journalOf(value: unknown): NodeJournal | null {
   if (typeof value !== 'object' || value === null || !('orders' in value) || !('since' in value)) return null
   const orders = ordersOfRows(value.orders)
   const since = versionOf(value.since)

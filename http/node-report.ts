@@ -24,6 +24,8 @@ export interface SaleReport {
   readonly parked?: number
   readonly winners: number
   readonly heartbeatAgeMs: number
+  /** Tickets of new orders that it told in this era. */
+  readonly confirmedInEra?: number
   /** From where on its journal is whole (`node-journal.ts`); null when it answers for nothing. */
   readonly journalSince?: Version | null
 }

@@ -21,6 +21,21 @@ function order(id: string, more: Partial<Order> = {}): Order {
 }
 
 describe('Journal', () => {
+  it('tells what was told before an era and not again since', () => {
+    const journal = new Journal()
+    journal.begin({ era: 2, seq: 0 })
+    journal.note(order('a'), { era: 2, seq: 6 })
+    journal.note(order('b'), { era: 2, seq: 7 })
+    journal.note(order('c'), { era: 3, seq: 8 })
+    journal.note(order('b'), { era: 3, seq: 9 })
+    const idsBefore = (era: number): string[] =>
+      journal
+        .toldBefore(era)
+        .map(({ id }) => id)
+        .toSorted()
+    expect([idsBefore(2), idsBefore(3), idsBefore(4)]).toEqual([[], ['a'], ['a', 'b', 'c']])
+  })
+
   it('answers for what it tells from the first join on, as last told', () => {
     const journal = new Journal()
     expect([journal.since, journal.orders]).toEqual([null, []])

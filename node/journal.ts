@@ -39,6 +39,11 @@ export class Journal {
     return told.filter((one) => this.#byId.get(one.order.id) === one).map(({ order }) => order)
   }
 
+  /** What was told of a store before this era, and not again since: there it may be missing. */
+  toldBefore(era: number): readonly Order[] {
+    return [...this.#byId.values()].filter(({ version }) => version.era < era).map(({ order }) => order)
+  }
+
   /** From here on this node answers for what it tells. */
   begin(version: Version): void {
     this.#since ??= version

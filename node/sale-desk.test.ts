@@ -473,8 +473,10 @@ describe('what `ack` asks for beyond the reply', () => {
     if (fare === undefined) throw new Error('no fare')
     fare.remaining = fare.stock
     fare.held = 0
+    expect([desk.quota.fare(FARE)?.confirmed, desk.confirmedInEra, desk.journal.orders]).toEqual([0, 0, []])
     say('kept')
     expect(codeOf(await settled(waiting))).toBe('held')
+    expect([desk.quota.fare(FARE)?.confirmed, desk.confirmedInEra]).toEqual([1, 1])
     expect(historyFaults(rushing, 10)).toEqual([])
   })
 

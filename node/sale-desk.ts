@@ -76,6 +76,8 @@ export class SaleDesk {
   epoch = 0
   /** seq of this node's own last change in the present era. */
   lastWriteSeq = 0
+  /** Tickets of new orders told in the present era: as many the store's record of this node has at least. */
+  confirmedInEra = 0
   listener: OrderListener | null = null
 
   readonly #port: StockPort
@@ -127,6 +129,7 @@ export class SaleDesk {
       clock,
       timers: this.#timers,
       isStopped: () => this.#state === 'stopped',
+      onConfirmed: (buy, era) => this.#countConfirmed(buy, era),
       judgeAnew: (buys) => {
         this.#takeBack(buys, true)
         this.#leaveSale('fenced')
@@ -399,7 +402,6 @@ export class SaleDesk {
       buy.isOut = false
       if (verdict.status === 'held') {
         this.lastWriteSeq = Math.max(this.lastWriteSeq, reply.version.seq)
-        this.#countConfirmed(buy)
         held += 1
       }
       if (verdict.order !== undefined) this.quota.winners.add(buy.buyer)
@@ -419,9 +421,11 @@ export class SaleDesk {
     this.listener.onOrders({ orderIds, buyers, settled: [] })
   }
 
-  #countConfirmed(buy: PendingBuy): void {
-    const fare = this.quota.fare(buy.fareId)
-    if (fare !== undefined) fare.confirmed += buy.quantity
+  /** Not before it is told: what a store confirmed that is none any more may be judged anew, and nobody heard of it. */
+  #countConfirmed({ fareId, quantity }: PendingBuy, era: number): void {
+    const fare = this.quota.fare(fareId)
+    if (fare !== undefined) fare.confirmed += quantity
+    if (era === this.quota.seen.era) this.confirmedInEra += quantity
   }
 
   /** Not judged: back to the front of the queue, in order. */
@@ -503,7 +507,10 @@ export class SaleDesk {
       this.lastWriteSeq = reply.version.seq
       this.journal.begin(reply.version)
       // The events of the old era are not followed to their end.
-      if (reply.version.era !== this.quota.seen.era) this.listener?.onGap()
+      if (reply.version.era !== this.quota.seen.era) {
+        this.confirmedInEra = 0
+        this.listener?.onGap()
+      }
       this.quota.hearJoin(reply, sentMs, this.#clock.monotonicMs())
     } catch (error) {
       this.#onTrouble('join', error)

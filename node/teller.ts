@@ -18,6 +18,8 @@ export interface TellerParts {
   readonly clock: Clock
   readonly timers: Timers
   readonly isStopped: () => boolean
+  /** A new order is as safe as `ack` asks; `era` is that of the store that judged it. */
+  readonly onConfirmed: (buy: PendingBuy, era: number) => void
   /** Nobody knows what became of these: they must be judged anew. */
   readonly judgeAnew: (buys: readonly PendingBuy[]) => void
   readonly onTrouble: (error: unknown) => void
@@ -154,6 +156,7 @@ export class Teller {
   /** Behind a barrier the buyer may hear no more, until then, than that the outcome is unknown. */
   #answer(buy: PendingBuy, verdict: ConfirmVerdict, barrier: Barrier | null, { version, nowMs }: ConfirmReply): void {
     if (verdict.order !== undefined) this.journal.note(verdict.order, version)
+    if (verdict.status === 'held') this.#parts.onConfirmed(buy, version.era)
     if (barrier === null) {
       buy.answer({ by: 'store', verdict, nowMs })
       return

@@ -4,7 +4,7 @@ import { maskValue, type LoadedConfig } from '../config/load.ts'
 import { ensureAdminTokens } from '../http/admin-token.ts'
 import { startAdminServer } from '../http/admin-server.ts'
 import { Identifier } from '../http/identity.ts'
-import { journalAsker } from '../http/node-journal.ts'
+import { journalAsker, toldAsker } from '../http/node-journal.ts'
 import { nodeAsker } from '../http/node-report.ts'
 import { openApiRoute } from '../http/openapi-route.ts'
 import { HttpServer } from '../http/server.ts'
@@ -26,6 +26,7 @@ import { MoneySide, type MoneySideParts } from './money-side.ts'
 import { OrderReader } from './order-reader.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import { Presence } from './presence.ts'
+import { Losses } from './recovery/losses.ts'
 import { Marks } from './recovery/marks.ts'
 import { Recovery } from './recovery/recovery.ts'
 import { SaleRounds } from './recovery/sale-rounds.ts'
@@ -212,7 +213,8 @@ function saleParts(
   const acts = new SaleActs({ ...common, acts: new ActLedger(database) })
   const union = { allInLedger: loaded.config.ack === 'ledger', askJournal: journalAsker(token) }
   const recovery = new Recovery({ ...common, askNode: nodeAsker(token), monotonicMs, union })
-  const rounds = new SaleRounds({ ...common, acts, recovery, monotonicMs })
+  const losses = new Losses({ ledger, store: port.sales, askTold: toldAsker(token), log, monotonicMs })
+  const rounds = new SaleRounds({ ...common, acts, recovery, losses, monotonicMs })
   return { acts, recovery, rounds }
 }
 
@@ -221,6 +223,11 @@ function addRecoveryMetrics(metrics: Metrics, recovery: Recovery, rounds: SaleRo
     'farebox_sales_overrun',
     'Sales that were paused because the store sold too much again, soon after it had been counted anew.',
     () => rounds.overruns().length,
+  )
+  metrics.gauge(
+    'farebox_acknowledged_orders_lost',
+    'Orders that nodes told buyers of and neither ledger nor store has, as far as nodes remember.',
+    () => rounds.losses().reduce((sum, { orders }) => sum + orders, 0),
   )
   metrics.gauge('farebox_sales_recovering', 'Sales that do not sell until recovered.', () => recovery.cases().length)
   metrics.counterFrom('farebox_recoveries_total', 'Sales brought back under a new era.', () => recovery.count)

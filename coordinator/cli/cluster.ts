@@ -11,6 +11,7 @@ import { describeFaults } from '../../config/faults.ts'
 import { loadConfig, type LoadedConfig } from '../../config/load.ts'
 import type { StockPort } from '../../stock/port.ts'
 import { hostname, userInfo } from 'node:os'
+import { toldAsker } from '../../http/node-journal.ts'
 import { nodeAsker } from '../../http/node-report.ts'
 import { ordersDoor } from '../operations/orders-door.ts'
 import { realWorld, type World } from '../operations/world.ts'
@@ -242,7 +243,13 @@ async function withStore<T>(common: CommonOptions, work: (world: DirectWorld) =>
     const rules = { buffer: bufferRule(config.quota.buffer), deadAfterMs: config.deadAfterMs }
     const token = readToken(common)
     const known = token === '' ? null : token
-    const world = realWorld({ port, rules, askNode: nodeAsker(known), orders: ordersDoor(port.fleet, known) })
+    const world = realWorld({
+      port,
+      rules,
+      askNode: nodeAsker(known),
+      askTold: toldAsker(known),
+      orders: ordersDoor(port.fleet, known),
+    })
     return await work({ ...world, declaredDurable: config.redis.durable })
   } finally {
     await port.close()

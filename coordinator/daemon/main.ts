@@ -4,6 +4,7 @@ import type { QuotaRules } from '../../stock/core/words.ts'
 import type { StockPort } from '../../stock/port.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { Metrics } from '../../runtime/metrics.ts'
+import { toldAsker } from '../../http/node-journal.ts'
 import { nodeAsker } from '../../http/node-report.ts'
 import { ordersDoor } from '../operations/orders-door.ts'
 import { realWorld } from '../operations/world.ts'
@@ -56,7 +57,13 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Coord
   const journal = openJournal(directory, id, () => systemClock.nowMs())
   const log = journaled(options.log, journal)
   const eras = await openEraBook(directory)
-  const world = realWorld({ port, rules, askNode: nodeAsker(token), orders: ordersDoor(port.fleet, token) })
+  const world = realWorld({
+    port,
+    rules,
+    askNode: nodeAsker(token),
+    askTold: toldAsker(token),
+    orders: ordersDoor(port.fleet, token),
+  })
   const { monotonicMs } = world
 
   // The admin address is part of the lease, so the server listens before there is anything to answer.

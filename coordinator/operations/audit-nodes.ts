@@ -122,7 +122,8 @@ function saleProblems(nodeId: string, sale: SaleReport, snapshot: SaleSnapshot):
       problems.push({ rule: 'node_quota', witness: `node ${nodeId}: ${fare.inFlight} of ${fare.fareId} in flight` })
     }
   }
-  const confirmed = sale.fares.reduce((sum, fare) => sum + fare.confirmed, 0)
+  // Of an earlier era its record may know nothing: what was lost with that is looked for order by order.
+  const confirmed = sale.era === version.era ? (sale.confirmedInEra ?? 0) : 0
   if (confirmed > (member?.confirmed ?? 0)) {
     const witness = `node ${nodeId} confirmed ${confirmed} tickets, the store's record of it says ${member?.confirmed ?? 0}`
     problems.push({ rule: 'confirmed_counter', witness })

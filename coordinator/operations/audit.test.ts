@@ -1,10 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { Order } from '../../stock/core/words.ts'
 import { audit } from './audit.ts'
 import { quota } from './quota.ts'
 import { faultsOf, Recount, stateAsOf } from './recount.ts'
 import { changeSale } from './sales.ts'
+import { status } from './status.ts'
 import type { World } from './world.ts'
-import { damageOrder, DEMO, TestNode, testWorld, type TestWorld } from './testing/test-world.ts'
+import { adminUrlOf, damageOrder, DEMO, TestNode, testWorld, type TestWorld } from './testing/test-world.ts'
 
 let world: TestWorld
 let n1: TestNode
@@ -399,5 +401,57 @@ describe('quota', () => {
   it('of an unknown sale is refused by name', async () => {
     await expect(quota(world, 'nope')).rejects.toMatchObject({ code: 'no_such_sale' })
     await expect(changeSale(world, 'nope', 'open')).rejects.toMatchObject({ code: 'no_such_sale' })
+  })
+})
+
+function toldAs(id: string): Order {
+  const order = world.record('demo').orders.get('o1')
+  if (order === undefined) throw new Error('no order')
+  return { ...order, id, quantity: 2 }
+}
+
+function tell(node: TestNode, ids: readonly string[], era = 1): void {
+  world.told.set(adminUrlOf(node.id), { era, orders: ids.map(toldAs) })
+}
+
+describe('what nodes told in an earlier life of the store', () => {
+  it('is all there: nothing is said', async () => {
+    tell(n1, ['o1', 'o2'])
+    expect(await problems()).toEqual([])
+  })
+
+  it('is named where the store has no record of it', async () => {
+    tell(n1, ['o1', 'lost1', 'lost2'])
+    tell(n2, ['o3'])
+    expect(await problems()).toEqual([
+      'acknowledged_lost: node n1 told buyers of 2 orders (4 tickets) that were lost: lost1, lost2',
+    ])
+  })
+
+  it('makes status not well, with the numbers, until the orders are there again', async () => {
+    const view = async () => {
+      await world.process.round()
+      return status(world, { declaredDurable: false })
+    }
+    const { era } = world.record('demo')
+    const lostText = /^sale demo lost 1 orders \(2 tickets\) of which n1 told buyers/
+    tell(n1, ['lost1', 'o1'], era - 1)
+    world.advance(1000)
+    expect((await view()).sales[0]?.lost).toBeNull()
+    // Not before it sells in the present era: until then it may tell more.
+    tell(n1, ['lost1', 'o1'], era)
+    world.advance(1000)
+    const { ok, problems: found, sales } = await view()
+    expect(ok).toBe(false)
+    expect(found).toContainEqual(expect.stringMatching(lostText))
+    expect(sales[0]?.lost).toMatchObject({ orders: 1, tickets: 2, nodes: ['n1'], orderIds: ['lost1'] })
+    // What a node forgets is still lost.
+    world.told.delete(adminUrlOf('n1'))
+    world.advance(10_000)
+    expect((await view()).problems).toContainEqual(expect.stringMatching(lostText))
+    const { orders } = world.record('demo')
+    orders.set('lost1', toldAs('lost1'))
+    world.advance(10_000)
+    expect((await view()).sales[0]?.lost).toBeNull()
   })
 })

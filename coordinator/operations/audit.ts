@@ -6,6 +6,7 @@
  * - each buyer's stored tickets with the buyer's records, and with the limit;
  * - the tickets that the nodes say they confirmed with the records ever made;
  * - what each live node has seen with what the store has;
+ * - what each node told buyers in earlier lives of the store with the records, order by order;
  * - every row of the ledger with the order's record, and the ledger's own counters with its rows;
  * - each order's money with its state, by the orders process.
  *
@@ -16,6 +17,7 @@ import { compareVersions, type FareCounters } from '../../stock/core/words.ts'
 import type { SaleSnapshot } from '../../stock/port.ts'
 import { auditBuyers } from './audit-buyers.ts'
 import { auditLedger, type LedgerCount } from './audit-ledger.ts'
+import { auditLost } from './audit-lost.ts'
 import { auditNodes, type AuditNode } from './audit-nodes.ts'
 import { SortedOrders } from './audit-orders.ts'
 import { moneyProblems } from './money.ts'
@@ -71,6 +73,7 @@ async function compareAll(world: World, snapshot: SaleSnapshot, orders: SortedOr
   )
   const buyers = await auditBuyers(world, snapshot, orders)
   const nodes = await auditNodes(world, saleId)
+  const lost = await auditLost(world, saleId)
   const problems = [
     ...snapshot.fares.flatMap((counters) => fareProblems(counters, countOf(recount, counters.fareId))),
     ...recount.findings.list(),
@@ -78,6 +81,7 @@ async function compareAll(world: World, snapshot: SaleSnapshot, orders: SortedOr
     ...confirmedProblems(snapshot, recount),
     ...(await seqProblems(world, snapshot, recount)),
     ...nodes.problems,
+    ...lost,
     ...ledger.problems,
     ...fares.flatMap(ledgerProblems),
     ...(await moneyProblems(world, saleId)),

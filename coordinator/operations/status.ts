@@ -28,6 +28,8 @@ export interface StatusView {
     readonly recoveringForMs: number | null
     /** How it last came to sell again; null when it never had to. */
     readonly recovered: LastRecovery | null
+    /** Orders that buyers were told of and nobody has any more; null for none. */
+    readonly lost: LostOrders | null
   }[]
   readonly problems: readonly string[]
   readonly ok: boolean
@@ -37,6 +39,16 @@ export interface KnownCase {
   readonly saleId: string
   readonly reasons: readonly string[]
   readonly forMs: number
+}
+
+/** What a store lost that is none any more, as far as the nodes that told of it remember. */
+export interface LostOrders {
+  readonly saleId: string
+  readonly orders: number
+  readonly tickets: number
+  readonly nodes: readonly string[]
+  /** The first of them. */
+  readonly orderIds: readonly string[]
 }
 
 /** As an orders process saw it. */
@@ -83,6 +95,7 @@ export async function status(world: World, known: { readonly declaredDurable: bo
     ...sales.flatMap(({ id, unlawful }) =>
       unlawful.map((fault) => `sale ${id}: ${fault} do not add up; "farebox audit ${id}" names what is wrong`),
     ),
+    ...sales.flatMap(({ lost }) => (lost === null ? [] : [lossText(lost)])),
     ...ledger.overruns.map(
       (id) =>
         `sale ${id} was paused: it sold more than the ledger has room for, again soon after it was counted anew; ` +
@@ -101,9 +114,17 @@ export async function status(world: World, known: { readonly declaredDurable: bo
   }
 }
 
+function lossText({ saleId, orders, tickets, nodes }: LostOrders): string {
+  return (
+    `sale ${saleId} lost ${orders} orders (${tickets} tickets) of which ${nodes.join(', ')} told buyers; ` +
+    `"farebox audit ${saleId}" names them`
+  )
+}
+
 interface LedgerStatus {
   readonly cases: readonly KnownCase[]
   readonly recovered: readonly LastRecovery[]
+  readonly losses: readonly LostOrders[]
   /** Sales that an orders process paused. */
   readonly overruns: readonly string[]
   readonly saleIds: readonly string[]
@@ -116,7 +137,7 @@ async function askOrders(world: World): Promise<LedgerStatus> {
     return { fault: null, ...(await world.orders.call<Omit<LedgerStatus, 'fault'>>('GET', '/admin/recovery')) }
   } catch (error) {
     if (!(error instanceof OperationError)) throw error
-    return { cases: [], recovered: [], overruns: [], saleIds: [], fault: error.message }
+    return { cases: [], recovered: [], losses: [], overruns: [], saleIds: [], fault: error.message }
   }
 }
 
@@ -124,7 +145,8 @@ async function saleStatus(world: World, saleId: string, ledger: LedgerStatus): P
   const snapshot = await world.port.sales.read(saleId, world.rules)
   const known = ledger.cases.find((candidate) => candidate.saleId === saleId)
   const recovered = ledger.recovered.findLast((candidate) => candidate.saleId === saleId) ?? null
-  const recovery = { recoveringForMs: known?.forMs ?? null, recovered }
+  const lost = ledger.losses.find((candidate) => candidate.saleId === saleId) ?? null
+  const recovery = { recoveringForMs: known?.forMs ?? null, recovered, lost }
   if (snapshot === null) {
     const missing = known?.reasons ?? ['the store has no record of this sale']
     return { id: saleId, state: 'unknown', recovering: true, version: null, missing, unlawful: [], ...recovery }

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { QuotaRules } from '../../stock/core/words.ts'
 import type { StockPort } from '../../stock/port.ts'
+import type { AskTold } from '../../http/node-journal.ts'
 import type { AskNode } from '../../http/node-report.ts'
 import type { OrdersDoor } from './orders-door.ts'
 
@@ -9,6 +10,7 @@ export interface World {
   readonly port: StockPort
   readonly rules: QuotaRules
   readonly askNode: AskNode
+  readonly askTold: AskTold
   /** The ledger's one door. */
   readonly orders: OrdersDoor
   /** Never goes back. */
@@ -16,6 +18,6 @@ export interface World {
   readonly wait: (ms: number) => Promise<void>
 }
 
-export function realWorld(parts: Pick<World, 'port' | 'rules' | 'askNode' | 'orders'>): World {
+export function realWorld(parts: Pick<World, 'port' | 'rules' | 'askNode' | 'askTold' | 'orders'>): World {
   return { ...parts, monotonicMs: () => performance.now(), wait: (ms) => sleep(ms) }
 }

@@ -64,8 +64,6 @@ describe.runIf(SENTINEL_ROUNDS > 0)('chaos, Redis watched by Sentinels, ack: led
         { from: [ledger.silent, ledger.killed, rollingRestart, reloadNginx], count: 1 },
       ],
       heal: () => group.heal(),
-      // What a lost primary had confirmed, and the ledger refused, so that nobody was told of it.
-      harmless: ['audit_confirmed_counter'],
     }
   })
   afterAll(async () => {
@@ -98,7 +96,6 @@ describe.runIf(ROUNDS > 0)('chaos, one Redis, ack: redis', () => {
         { from: [...faults.wires, ledger.silent, rollingRestart, reloadNginx], count: 2 },
       ],
       heal: () => redis.proxy.heal(),
-      harmless: [],
     }
   })
   afterAll(async () => {

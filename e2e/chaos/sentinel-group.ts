@@ -130,13 +130,18 @@ export class SentinelGroup {
   }
 
   /**
-   * The primary is cut off from Sentinels, replicas and everybody but `staying`, processes that see nothing else, until
-   * another was promoted and `during` is over.
+   * The primary is cut off from Sentinels, replicas (all, or all but one) and everybody but `staying`, processes that see
+   * nothing else, until another was promoted and `during` is over.
    */
-  failoverByPartition(staying: () => readonly number[], during: () => Promise<void>): Promise<void> {
+  failoverByPartition(
+    staying: () => readonly number[],
+    during: () => Promise<void>,
+    replicasStaying: 0 | 1 = 0,
+  ): Promise<void> {
     return this.#inTurn(async () => {
       const old = await this.#primary()
-      this.#cut(old, staying)
+      const replicas = this.#servers.filter((server) => server !== old)
+      this.#cut([old, ...replicas.slice(0, replicasStaying)], staying)
       try {
         await this.#untilPromoted(old)
         await during()
@@ -185,15 +190,16 @@ export class SentinelGroup {
   }
 
   /** Both sides: a wire carries only what begins and ends on one of them. */
-  #cut(primary: Member, staying: () => readonly number[]): void {
-    const inside = (ports: readonly number[]): Set<number> => portsHeldBy([primary.pid, ...staying()], ports)
+  #cut(apart: readonly Member[], staying: () => readonly number[]): void {
+    const inside = (ports: readonly number[]): Set<number> =>
+      portsHeldBy([...apart.map(({ pid }) => pid), ...staying()], ports)
     // All that are there at one look: many looks would hold up everything that goes through the wires.
     const members = [...this.#servers, ...this.#sentinels]
     const now = inside(members.flatMap(({ front }) => front.clientPorts))
     const known = new Set(members.flatMap(({ front }) => front.clientPorts))
     const isInside = (port: number): boolean => (known.has(port) ? now.has(port) : inside([port]).has(port))
     for (const member of members) {
-      member.front.partition((port) => isInside(port) !== (member === primary))
+      member.front.partition((port) => isInside(port) !== apart.includes(member))
     }
     // Ports are used again.
     known.clear()

@@ -1,6 +1,6 @@
 /** The node's private port: health, metrics, and what the coordinator asks for. Never through nginx. */
 import { isBearer } from '../../http/admin-token.ts'
-import type { JournalText } from '../../http/node-journal.ts'
+import type { JournalText, ToldText } from '../../http/node-journal.ts'
 import { rowOfOrder } from '../../http/order-rows.ts'
 import type { Route } from '../../http/route.ts'
 import type { Metrics } from '../../runtime/metrics.ts'
@@ -19,6 +19,18 @@ export interface NodeAdminParts {
 
 export function adminRoutes({ nodeId, node, metrics, token, isStopping }: NodeAdminParts): Route[] {
   const common = { method: 'get', headers: [], body: 'none' } as const
+  /** What names buyers. */
+  const ofSale = (pattern: string, textOf: (desk: SaleDesk, last: string) => string): Route => ({
+    ...common,
+    pattern,
+    headers: ['authorization'],
+    handle(exchange) {
+      const desk = node.desks.get(exchange.params[0] ?? '')
+      if (!isBearer(exchange.headers[0], token)) exchange.problem('unauthenticated')
+      else if (desk === undefined) exchange.problem('no_such_sale')
+      else exchange.send(200, null, textOf(desk, exchange.params[1] ?? ''))
+    },
+  })
   return [
     { ...common, pattern: '/healthz', handle: (exchange) => void exchange.send(200, null, '{"ok":true}') },
     {
@@ -42,23 +54,20 @@ export function adminRoutes({ nodeId, node, metrics, token, isStopping }: NodeAd
       pattern: '/state',
       handle: (exchange) => void exchange.send(200, null, JSON.stringify(stateOf(nodeId, node))),
     },
-    {
-      ...common,
-      pattern: '/journal/:sale',
-      headers: ['authorization'],
-      handle(exchange) {
-        const desk = node.desks.get(exchange.params[0] ?? '')
-        if (!isBearer(exchange.headers[0], token)) exchange.problem('unauthenticated')
-        else if (desk === undefined) exchange.problem('no_such_sale')
-        else exchange.send(200, null, journalText(desk))
-      },
-    },
+    ofSale('/journal/:sale', journalText),
+    ofSale('/journal/:sale/before/:era', toldText),
   ]
 }
 
 /** What this node has told of a sale, for recovery. */
 export function journalText({ journal: { since, orders } }: SaleDesk): string {
   const text: JournalText = { since, orders: orders.map(rowOfOrder) }
+  return JSON.stringify(text)
+}
+
+/** What this node told of a sale in earlier lives of the store, for whoever looks for what was lost. */
+export function toldText(desk: SaleDesk, era: string): string {
+  const text: ToldText = { era: desk.quota.seen.era, orders: desk.journal.toldBefore(Number(era)).map(rowOfOrder) }
   return JSON.stringify(text)
 }
 
@@ -80,6 +89,7 @@ export function stateOf(nodeId: string, node: SellingNode): unknown {
       parked: desk.quota.lineLength,
       winners: desk.quota.winners.size,
       journalSince: desk.journal.since,
+      confirmedInEra: desk.confirmedInEra,
       heartbeatAgeMs: Number.isFinite(desk.heartbeatAgeMs) ? Math.round(desk.heartbeatAgeMs) : null,
     })),
   }

@@ -81,6 +81,7 @@ function recoveryView({ recovery, rounds }: AdminParts): unknown {
   return {
     cases,
     overruns,
+    losses: rounds.losses(),
     recovered: recovery.recovered(),
     saleIds: rounds.sales().map(({ definition }) => definition.id),
   }

@@ -10,6 +10,7 @@ import { compareVersions, type QuotaRules, type Version } from '../../stock/core
 import type { FleetNode, FleetSnapshot, SaleSnapshot, StockPort } from '../../stock/port.ts'
 import type { Ledger, LedgerSale } from '../ledger/ledger.ts'
 import type { SaleActs } from '../sales/sale-acts.ts'
+import type { Loss, Losses } from './losses.ts'
 import type { Marks } from './marks.ts'
 import type { Recovery } from './recovery.ts'
 
@@ -19,6 +20,8 @@ export interface SaleRoundsParts {
   readonly rules: QuotaRules
   readonly marks: Marks
   readonly recovery: Recovery
+  /** Absent where nobody can be asked what was told. */
+  readonly losses?: Losses
   readonly acts: Pick<SaleActs, 'complete' | 'adopt' | 'restore' | 'change'>
   readonly declaredDurable: boolean
   readonly log: Log
@@ -104,8 +107,12 @@ export class SaleRounds {
     return [...this.#paused.values()]
   }
 
+  losses(): readonly Loss[] {
+    return this.#parts.losses?.all() ?? []
+  }
+
   async round(): Promise<void> {
-    const { port, rules, recovery, marks, acts } = this.#parts
+    const { port, rules, recovery, losses, marks, acts } = this.#parts
     const isLedgerRound = this.#parts.monotonicMs() - this.#askedLedgerAtMs >= LEDGER_EVERY_MS
     const fleet = await port.fleet.read()
     this.#nodes = withThose(fleet.nodes, this.#nodes)
@@ -123,7 +130,11 @@ export class SaleRounds {
         this.#forgetPause(saleId, snapshot)
         if (this.#overran.has(saleId)) this.#background(`recover ${saleId}`, () => this.#stopOverrun(saleId, snapshot))
         if (this.#durability !== null) marks.note(saleId, snapshot.version, this.#durability)
-        if (isLedgerRound) this.#background(`complete ${saleId}`, () => acts.complete(sale, snapshot, fleet))
+        if (isLedgerRound) {
+          this.#background(`complete ${saleId}`, () => acts.complete(sale, snapshot, fleet))
+          const { era } = snapshot.version
+          this.#background(`look for losses of ${saleId}`, async () => losses?.look(saleId, era, fleet.nodes))
+        }
       } else {
         allWhole = false
         this.askAgain()

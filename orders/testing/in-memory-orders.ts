@@ -1,5 +1,6 @@
 /** An orders process in this process: its admin API over ledger and store in memory, to be stepped by hand. */
 import type { AdminRequest, AdminAnswer } from '../../http/admin-server.ts'
+import type { AskTold } from '../../http/node-journal.ts'
 import type { AskNode } from '../../http/node-report.ts'
 import { Metrics } from '../../runtime/metrics.ts'
 import { createLogger } from '../../runtime/logger.ts'
@@ -13,6 +14,7 @@ import { MemoryLedger } from '../ledger/memory-ledger.ts'
 import { OrderReader } from '../order-reader.ts'
 import type { Fates } from '../pipeline/fates.ts'
 import { Pipeline } from '../pipeline/pipeline.ts'
+import { Losses } from '../recovery/losses.ts'
 import { Marks } from '../recovery/marks.ts'
 import { Recovery, type UnionRules } from '../recovery/recovery.ts'
 import { SaleRounds } from '../recovery/sale-rounds.ts'
@@ -24,6 +26,7 @@ export interface InMemoryOrdersOptions {
   readonly rules: QuotaRules
   readonly nowMs: () => number
   readonly askNode: AskNode
+  readonly askTold?: AskTold
   readonly union?: UnionRules
   /** Milliseconds between two rounds, where they are started. */
   readonly everyMs?: number
@@ -44,14 +47,18 @@ export interface InMemoryOrders {
 }
 
 export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
-  const { port, rules, nowMs, askNode, union, shared, everyMs = 200 } = options
+  const { port, rules, nowMs, askNode, askTold, union, shared, everyMs = 200 } = options
   const ledger = shared?.ledger ?? new MemoryLedger({ nowMs })
   const actLedger = shared?.actLedger ?? new MemoryActs(ledger)
   const marks = new Marks(ledger)
   const common = { port, ledger, rules, marks, log: SILENT, declaredDurable: false }
   const acts = new SaleActs({ ...common, acts: actLedger })
   const recovery = new Recovery({ ...common, askNode, monotonicMs: nowMs, ...(union === undefined ? {} : { union }) })
-  const rounds = new SaleRounds({ ...common, acts, recovery, monotonicMs: nowMs, everyMs })
+  const losses =
+    askTold === undefined
+      ? {}
+      : { losses: new Losses({ ledger, store: port.sales, askTold, log: SILENT, monotonicMs: nowMs }) }
+  const rounds = new SaleRounds({ ...common, acts, recovery, ...losses, monotonicMs: nowMs, everyMs })
   const reader = new OrderReader({ ledger, port, book: new SaleBook(port, rules), log: SILENT })
   const onOverrun = (saleId: string, storeEra: number): void => rounds.overran(saleId, storeEra)
   const { fates } = new Pipeline({

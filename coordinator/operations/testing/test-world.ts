@@ -2,7 +2,7 @@
 import { createMemoryStock, type MemoryStock } from '../../../stock/memory/memory-stock.ts'
 import type { Order, SaleDefinition, Version } from '../../../stock/core/words.ts'
 import type { SaleRecord } from '../../../stock/core/sale-record.ts'
-import type { NodeJournal } from '../../../http/node-journal.ts'
+import type { AskTold, NodeJournal } from '../../../http/node-journal.ts'
 import type { NodeReport, SaleReport } from '../../../http/node-report.ts'
 import type { UnionRules } from '../../../orders/recovery/recovery.ts'
 import { inMemoryOrders, type InMemoryOrders } from '../../../orders/testing/in-memory-orders.ts'
@@ -10,6 +10,8 @@ import type { AdminAnswer } from '../../../http/admin-server.ts'
 import { OperationError } from '../../../runtime/operation-error.ts'
 import type { OrdersDoor } from '../orders-door.ts'
 import type { World } from '../world.ts'
+
+type Told = NonNullable<Awaited<ReturnType<AskTold>>>
 
 export interface TestWorld extends World {
   readonly stock: MemoryStock
@@ -20,6 +22,8 @@ export interface TestWorld extends World {
   readonly reports: Map<string, NodeReport>
   /** By admin address, as far as a node keeps one. */
   readonly journals: Map<string, NodeJournal>
+  /** By admin address: what a node told in earlier eras. */
+  readonly told: Map<string, Told>
   readonly union: UnionRules
   /** Called with every wait, after the clocks moved. */
   whileWaiting: () => Promise<void>
@@ -47,8 +51,10 @@ export function testWorld(): TestWorld {
   const rules = { buffer: { percent: 10 }, deadAfterMs: 1500 }
   const askNode = async (adminUrl: string): Promise<NodeReport | null> => reports.get(adminUrl) ?? null
   const journals = new Map<string, NodeJournal>()
+  const told = new Map<string, Told>()
+  const askTold: AskTold = async (adminUrl) => told.get(adminUrl) ?? null
   const union = { allInLedger: false, askJournal: async (adminUrl: string) => journals.get(adminUrl) ?? null }
-  const process = inMemoryOrders({ port: stock, rules, nowMs: () => nowMs, askNode, union })
+  const process = inMemoryOrders({ port: stock, rules, nowMs: () => nowMs, askNode, askTold, union })
   const world: TestWorld = {
     stock,
     process,
@@ -57,9 +63,11 @@ export function testWorld(): TestWorld {
     port: stock,
     reports,
     journals,
+    told,
     union,
     rules,
     askNode,
+    askTold,
     monotonicMs: () => nowMs,
     async wait(ms) {
       nowMs += ms
