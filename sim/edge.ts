@@ -105,11 +105,13 @@ export class Edge implements LoadBalancer {
       sentMs: kernel.nowMs,
       respond,
       close: null,
-      isAnswered: false,
     }
     kernel.schedule(node.host, HOP_MS * kernel.random.next(), 'buy', () => {
       open.close = node.buy(request, (reply) =>
-        kernel.schedule(null, HOP_MS * kernel.random.next(), 'answer', () => answer(open, reply)),
+        kernel.schedule(null, HOP_MS * kernel.random.next(), 'answer', () => {
+          answer(open, reply)
+          open.close = null
+        }),
       )
     })
     this.#open.push(open)
@@ -118,7 +120,7 @@ export class Edge implements LoadBalancer {
 
   /** All wait equally long, so the oldest is due first. */
   #watch(): void {
-    while (this.#open[this.#oldest]?.isAnswered === true) this.#oldest += 1
+    while (this.#open[this.#oldest]?.respond === null) this.#oldest += 1
     const oldest = this.#open[this.#oldest]
     this.#isWatching = oldest !== undefined
     if (oldest === undefined) return
@@ -132,7 +134,7 @@ export class Edge implements LoadBalancer {
   #giveUp(open: OpenRequest): void {
     const { node, life, request, sentMs } = open
     const { host } = node
-    if (open.isAnswered) return
+    if (open.respond === null) return
     if (host.life === life && host.pausedAtMs < sentMs && !host.isPaused) {
       this.unanswered.push(`${request.buyer} (${request.key}) at ${host.id}, sent at ${sentMs.toFixed(1)} ms`)
     }
@@ -145,7 +147,7 @@ export class Edge implements LoadBalancer {
   #onCrash(node: NodeProcess): void {
     for (let place = this.#oldest; place < this.#open.length; place += 1) {
       const open = this.#open[place] as OpenRequest
-      if (open.node !== node || open.isAnswered) continue
+      if (open.node !== node || open.respond === null) continue
       this.#kernel.schedule(null, HOP_MS * this.#kernel.random.next(), 'reset', () => answer(open, UNKNOWN))
     }
   }
@@ -156,13 +158,14 @@ interface OpenRequest {
   readonly life: number
   readonly request: BuyRequest
   readonly sentMs: number
-  readonly respond: (reply: BuyReply) => void
+  /** Null once it was answered, as is `close` when the node did: what hangs on them lives no longer than the request. */
+  respond: ((reply: BuyReply) => void) | null
   close: (() => void) | null
-  isAnswered: boolean
 }
 
 function answer(open: OpenRequest, reply: BuyReply): void {
-  if (open.isAnswered) return
-  open.isAnswered = true
-  open.respond(reply)
+  const { respond } = open
+  if (respond === null) return
+  open.respond = null
+  respond(reply)
 }
