@@ -19,6 +19,9 @@ const bin = (name) => join('node_modules', '.bin', name)
 /** The terminal sends Ctrl-C to the child as well; here it must only not end us first. */
 const stay = () => undefined
 
+/** Every core simulates: a collector that keeps four more threads busy takes their time, and most of a sale dies young. */
+const SIM_FLAGS = ['--single-threaded-gc', '--min-semi-space-size=64', '--max-semi-space-size=64']
+
 /** Of what has no program of its own to tell it. @type {Record<string, string>} */
 const USAGE = {
   test: `usage: npm test -- [--project unit|redis|ledger|sim|e2e] [FILE…] [options of vitest run]
@@ -54,7 +57,8 @@ const COMMANDS = {
   },
   chaos: async (args, environment) =>
     run(bin('vitest'), ['run', '--project', 'e2e', 'e2e/chaos'], { ...environment, ...chaosSettings(args) }),
-  sim: async (args, environment) => run(process.execPath, [join('dist', 'sim', 'main.js'), ...args], environment),
+  sim: async (args, environment) =>
+    run(process.execPath, [...SIM_FLAGS, join('dist', 'sim', 'main.js'), ...args], environment),
   bench: async (args, environment) => {
     const k6 = needsK6(args) ? { K6_BIN: ensureK6(ROOT, args, environment, note) } : {}
     return run(process.execPath, [join('dist', 'bench', 'main.js'), ...args], { ...environment, ...k6 })

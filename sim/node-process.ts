@@ -84,7 +84,8 @@ export class NodeProcess {
       return NOTHING
     }
     const nowMs = this.host.monotonicMs()
-    const wish = { ...request, orderIds: desk.orderIds }
+    const { saleId, fareId, buyer, key, quantity, mayRepeat } = request
+    const wish = { saleId, fareId, buyer, key, quantity, mayRepeat, orderIds: desk.orderIds }
     const refusal = desk.refusal(wish, nowMs)
     if (refusal !== null) {
       respond(problem(statusOf(refusal), refusal))

@@ -16,7 +16,7 @@ const SALE = {
 }
 
 function run(store: StoreCluster, verb: string, ...args: unknown[]): void {
-  void store.execute(store.primary, 'sales', verb, args)
+  store.execute(store.primary, 'sales', verb, args)
 }
 
 /** A change of the sale in each write, which a node has seen. */

@@ -76,14 +76,23 @@ export class StoreCluster {
     return Math.floor(WALL_START_MS + this.#kernel.nowMs + server.clockOffsetMs)
   }
 
-  execute(server: StoreServer, room: StoreRoom, verb: string, args: readonly unknown[]): Promise<unknown> {
+  /** Carries out at once; the reply comes in the same event. */
+  execute(
+    server: StoreServer,
+    room: StoreRoom,
+    verb: string,
+    args: readonly unknown[],
+    onReply: ((reply: unknown) => void) | null = null,
+    onError: ((error: unknown) => void) | null = null,
+  ): void {
     const storeMs = this.nowMs(server)
     const reply = server.execute(room, verb, args, storeMs, this.#kernel.nowMs)
     if (room === 'sales' && verb === 'certify') this.#certifiedAtMs = this.#kernel.nowMs
-    return reply.then((value) => {
+    const tell = (value: unknown): void => {
       this.onExecuted(server, room, verb, args, value)
-      return value
-    })
+      onReply?.(value)
+    }
+    void reply.then(tell, onError)
   }
 
   /** Commands that arrive meanwhile wait for its end. */

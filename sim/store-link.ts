@@ -128,7 +128,7 @@ export class StoreLink {
     return new Promise((resolve, reject) => {
       const server = this.#server
       if (server === null) {
-        reject(new StoreError('unreachable', 'not_executed', 'not connected'))
+        reject(storeError('unreachable', 'not_executed', 'not connected'))
         return
       }
       const { life } = this.#host
@@ -207,16 +207,16 @@ export class StoreLink {
   }
 
   #carryOut(call: Call, isAnswered: boolean): void {
-    const { server } = call
-    const executed =
-      call.verb === 'durability'
-        ? Promise.resolve({ fingerprint: server.fingerprint, durable: true, faults: [] })
-        : this.#cluster.execute(server, call.room, call.verb, call.args)
-    executed.then(
-      (reply) => isAnswered && this.#reply(call, () => this.#finish(call, reply)),
-      (error: unknown) =>
-        isAnswered && this.#reply(call, () => this.#fail(call, 'corrupt', String(error), 'not_executed')),
-    )
+    const { server, room, verb, args } = call
+    const onReply = (reply: unknown): void => {
+      if (isAnswered) this.#reply(call, () => this.#finish(call, reply))
+    }
+    if (verb === 'durability') onReply({ fingerprint: server.fingerprint, durable: true, faults: [] })
+    else {
+      this.#cluster.execute(server, room, verb, args, onReply, (error) => {
+        if (isAnswered) this.#reply(call, () => this.#fail(call, 'corrupt', String(error), 'not_executed'))
+      })
+    }
   }
 
   #reply(call: Call, deliver: () => void): void {
@@ -255,7 +255,7 @@ export class StoreLink {
     if (call.isDone || call.life !== this.#host.life) return
     call.isDone = true
     this.#open.delete(call)
-    call.reject(new StoreError(code, outcome, message))
+    call.reject(storeError(code, outcome, message))
   }
 
   #makePort(): StockPort {
@@ -268,4 +268,13 @@ export class StoreLink {
     const port = { sales: proxy('sales'), fleet: proxy('fleet'), durability, close: () => Promise.resolve() }
     return port as unknown as StockPort
   }
+}
+
+/** Without a stack: a store that is away makes thousands of them, and all are made here. */
+function storeError(...about: ConstructorParameters<typeof StoreError>): StoreError {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  const error = new StoreError(...about)
+  Error.stackTraceLimit = stackTraceLimit
+  return error
 }

@@ -184,7 +184,7 @@ export class World {
   #makeSale(definition: SaleDefinition): void {
     const { cluster } = this
     const run = (room: 'sales' | 'fleet', verb: string, ...args: unknown[]): void =>
-      void cluster.execute(cluster.primary, room, verb, args)
+      cluster.execute(cluster.primary, room, verb, args)
     this.kernel.schedule(null, 0, 'make the sale', () => {
       void this.disk.ledger.createSale(definition)
       run('sales', 'create', definition, 1)

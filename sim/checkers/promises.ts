@@ -209,6 +209,7 @@ export function ordersAreOnes({ history }: Evidence): Violation[] {
 }
 
 function isVersionGivenTwice({ losses, orders, creations }: Evidence, orderId: string): boolean {
+  if (losses.every(({ givenAgain }) => givenAgain === null)) return false
   const seq = orders.get(orderId)?.createdSeq ?? 0
   const madeMs = creations.findLast((creation) => creation.orderId === orderId)?.atMs ?? 0
   return losses.some(({ atMs, knowers, givenAgain }) => {

@@ -66,10 +66,18 @@ export function winnersAfter(record: SaleRecord, after: Version, limit: number):
   const first = firstAfter(record, after)
   const events = record.events.slice(first, first + limit)
   const complete = events.length < limit
+  const [buyers, orderIds, settled]: [string[], string[], string[]] = [[], [], []]
+  for (const event of events) {
+    for (const { buyer, id } of event.made) {
+      buyers.push(buyer)
+      orderIds.push(id)
+    }
+    for (const id of event.settled) settled.push(id)
+  }
   return {
-    buyers: events.flatMap(({ made }) => made.map(({ buyer }) => buyer)),
-    orderIds: events.flatMap(({ made }) => made.map(({ id }) => id)),
-    settled: events.flatMap((event) => event.settled),
+    buyers,
+    orderIds,
+    settled,
     cursor: complete ? versionOf(record) : (events.at(-1)?.version ?? after),
     complete,
     lost: false,
