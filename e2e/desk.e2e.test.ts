@@ -106,6 +106,18 @@ async function expectWhole(...saleIds: string[]): Promise<void> {
   }
 }
 
+it('a sale that is opened by hand was rehearsed by every node, which only an operator may ask for', async () => {
+  for (const { id, adminUrl } of cluster.view.nodes) {
+    // Whoever opens does not wait for a node that is slow.
+    await until(`${id} has practised`, async () => {
+      const { items } = await cluster.read<{ items: { text: string }[] }>('logs', id, '--limit', '2000')
+      const practised = items.find(({ text }) => text.includes('practised before an opening by hand'))
+      return Number(/"purchases":(\d+)/.exec(practised?.text ?? '')?.[1] ?? 0) > 0
+    })
+    expect((await request(`${adminUrl}/rehearsal`, { method: 'POST' })).status).toBe(401)
+  }
+})
+
 describe('sale stock', () => {
   it('raises in mid-sale what was all held, lowers to what is held and no further, and says so', async () => {
     await bought('ann', 'balcony', 4)

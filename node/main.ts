@@ -25,7 +25,7 @@ import { Live } from './live/live.ts'
 import { buyRoute } from './routes/buy.ts'
 import { ordersRoutes } from './routes/orders.ts'
 import { salesRoutes } from './routes/sales.ts'
-import { rehearseOpening, rehearseStart } from './rehearsal.ts'
+import { rehearseByHand, rehearseOpening, rehearseStart } from './rehearsal.ts'
 import type { DeskSettings } from './sale-desk.ts'
 import { SellingNode } from './selling-node.ts'
 
@@ -98,13 +98,17 @@ export async function runNode(
   metrics.counterFrom('farebox_http_requests_total', 'Requests of buyers.', () => server.counters.requests)
   metrics.counterFrom('farebox_http_aborted_total', 'Clients gone before their answer.', () => server.counters.aborted)
   const isStopping = (): boolean => lifeCycle.state !== 'running'
-  const adminServer = new HttpServer(serverOptions, adminRoutes({ nodeId: id, node, metrics, token, isStopping }))
-
   const rehearsal = { port: stock, desk, server: serverOptions }
   logger.info({ purchases: await rehearseStart(rehearsal) }, 'practised')
   const openings = new OpeningWatch(node.desks, systemClock, async (saleIds) => {
     logger.info({ saleIds, purchases: await rehearseOpening(rehearsal) }, 'practised before the opening')
   })
+  const practise = (): Promise<void> =>
+    openings.now(async () => {
+      logger.info({ purchases: await rehearseByHand(rehearsal) }, 'practised before an opening by hand')
+    })
+  const adminParts = { nodeId: id, node, metrics, token, isStopping, practise }
+  const adminServer = new HttpServer(serverOptions, adminRoutes(adminParts))
   const url = `http://${host}:${await server.listen(host, config.node.port)}`
   const adminUrl = `http://${host}:${await adminServer.listen(host, config.node.adminPort)}`
   node.onDrain = () => drainOnDemand(node, server, logger)

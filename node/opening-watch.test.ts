@@ -33,7 +33,7 @@ function watch(desks: ReadonlyMap<string, ReturnType<typeof opening>>) {
     look.look()
     await Promise.resolve()
   }
-  return { rehearsed, later, end: () => ends.pop()?.() }
+  return { look, rehearsed, later, end: () => ends.pop()?.() }
 }
 
 describe('an opening', () => {
@@ -76,6 +76,17 @@ describe('an opening', () => {
     await later(1)
     await later(1)
     expect(rehearsed).toEqual(['one two', 'three'])
+  })
+
+  it('by hand is rehearsed at once, and waits for the end of a rehearsal that is under way', async () => {
+    const { look, rehearsed, later, end } = watch(new Map([['one', opening(500)]]))
+    await look.now(async () => void rehearsed.push('by hand'))
+    await later(1)
+    const waited = look.now(async () => void rehearsed.push('beside another'))
+    expect(rehearsed).toEqual(['by hand', 'one'])
+    end()
+    await waited
+    expect(rehearsed).toEqual(['by hand', 'one'])
   })
 
   it('that has been, or is not by the clock, is not rehearsed', async () => {

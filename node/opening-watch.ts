@@ -1,4 +1,4 @@
-/** Sees openings come, so that the node rehearses once right before each. */
+/** Sees openings come, or is told of them, so that the node rehearses once right before each. */
 import type { Clock } from '../runtime/clock.ts'
 import type { SaleDesk } from './sale-desk.ts'
 
@@ -13,7 +13,7 @@ export class OpeningWatch {
   readonly #rehearse: (saleIds: readonly string[]) => Promise<void>
   /** Per sale the opening that was rehearsed last: an opening may be put off. */
   readonly #rehearsed = new Map<string, number>()
-  #isRehearsing = false
+  #underWay: Promise<void> | null = null
 
   constructor(
     desks: ReadonlyMap<string, Opening>,
@@ -27,7 +27,7 @@ export class OpeningWatch {
 
   /** Called often. One rehearsal at a time serves all that open together. */
   look(): void {
-    if (this.#isRehearsing) return
+    if (this.#underWay !== null) return
     const openings = [...this.#desks].flatMap(([saleId, { quota }]) => {
       const { opensAtMs, state } = quota
       if (opensAtMs === null || state !== 'scheduled' || this.#rehearsed.get(saleId) === opensAtMs) return []
@@ -36,7 +36,12 @@ export class OpeningWatch {
     })
     if (openings.length === 0) return
     for (const { saleId, opensAtMs } of openings) this.#rehearsed.set(saleId, opensAtMs)
-    this.#isRehearsing = true
-    void this.#rehearse(openings.map(({ saleId }) => saleId)).finally(() => (this.#isRehearsing = false))
+    void this.now(() => this.#rehearse(openings.map(({ saleId }) => saleId)))
+  }
+
+  /** Rehearses so, unless a rehearsal is under way; resolves when it has ended. */
+  now(rehearse: () => Promise<void>): Promise<void> {
+    this.#underWay ??= rehearse().finally(() => (this.#underWay = null))
+    return this.#underWay
   }
 }

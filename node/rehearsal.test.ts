@@ -4,7 +4,7 @@ import { systemRandom } from '../runtime/random.ts'
 import { createMemoryStock } from '../stock/memory/memory-stock.ts'
 import { type StockPort, StoreError } from '../stock/port.ts'
 import type { DeskSettings } from './sale-desk.ts'
-import { rehearseOpening, rehearseStart } from './rehearsal.ts'
+import { rehearseByHand, rehearseOpening, rehearseStart } from './rehearsal.ts'
 
 /** How often somebody was to keep practice orders. */
 let asked = 0
@@ -42,14 +42,16 @@ function noAnswer(): Promise<never> {
 }
 
 describe.each([
-  ['at the start', rehearseStart],
-  ['before an opening', rehearseOpening],
-])('practice %s', (_, rehearse) => {
+  ['at the start', rehearseStart, 5],
+  ['before an opening', rehearseOpening, 5],
+  // Too short to be sure of more on a busy machine.
+  ['before an opening by hand', rehearseByHand, 1],
+])('practice %s', (_, rehearse, atLeast) => {
   it('sells over HTTP to itself, to one buyer after the other, and leaves nothing in the store', async () => {
     const { stock, port, sales, buyers } = watched()
     const before = JSON.stringify([[...stock.saleRecords], stock.fleetRecord])
     const bought = await rehearse({ port, desk, server })
-    expect(bought).toBeGreaterThan(4)
+    expect(bought).toBeGreaterThanOrEqual(atLeast)
     expect([...sales]).toEqual(['-practice-n1'])
     expect([buyers.size, asked]).toEqual([bought, 0])
     expect(JSON.stringify([[...stock.saleRecords], stock.fleetRecord])).toBe(before)
@@ -58,9 +60,9 @@ describe.each([
   it('goes on where one broke off and left its sale', async () => {
     const { stock, port } = watched()
     const broken = { ...port.sales, erasePractice: () => Promise.resolve() }
-    expect(await rehearse({ port: { ...port, sales: broken }, desk, server })).toBeGreaterThan(4)
+    expect(await rehearse({ port: { ...port, sales: broken }, desk, server })).toBeGreaterThanOrEqual(atLeast)
     expect([...stock.saleRecords.keys()]).toEqual(['-practice-n1'])
-    expect(await rehearse({ port, desk, server })).toBeGreaterThan(4)
+    expect(await rehearse({ port, desk, server })).toBeGreaterThanOrEqual(atLeast)
     expect([...stock.saleRecords.keys()]).toEqual([])
   })
 

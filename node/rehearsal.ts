@@ -4,7 +4,8 @@
  * A process that has just started, or has long been idle, runs code that is not compiled or has left the processor's
  * caches, here and in Redis. So a node sells a practice sale: over HTTP, to itself, on a port that nobody else knows, out
  * of a sale in the real store that is its alone (`stock/core/practice.ts`), each purchase by another buyer with a token
- * that was never seen. It does so once before its ports open, and again in the second before a sale opens.
+ * that was never seen. It does so once before its ports open, again in the second before a sale opens, and, when one is
+ * to be opened by hand, right before that.
  *
  * Nothing of it touches stock: the practice sale is in no list of sales, so that no other process hears of it, it is
  * in none of this node's desks, metrics or journals, and it is erased before and after.
@@ -37,6 +38,9 @@ const START: Extent = { purchases: 500, ms: 500, buyers: 4 }
 /** One at a time: other sales may be selling, and every node rehearses at the same moment. */
 const RUN_THROUGH: Extent = { purchases: 100, ms: 500, buyers: 1 }
 
+/** An operator waits for it. */
+const BY_HAND: Extent = { purchases: 30, ms: 60, buyers: 1 }
+
 const FARE = 'seat'
 const STOCK = 100_000
 const TOKEN_MS = 60_000
@@ -55,6 +59,11 @@ export function rehearseStart(parts: RehearsalParts): Promise<number> {
 /** Before a sale opens, while others may be selling. As {@link rehearseStart}. */
 export function rehearseOpening(parts: RehearsalParts): Promise<number> {
   return rehearse(parts, RUN_THROUGH)
+}
+
+/** Before a sale is opened by hand. As {@link rehearseStart}. */
+export function rehearseByHand(parts: RehearsalParts): Promise<number> {
+  return rehearse(parts, BY_HAND)
 }
 
 async function rehearse(parts: RehearsalParts, extent: Extent): Promise<number> {

@@ -5,6 +5,7 @@ import { ensureAdminTokens } from '../http/admin-token.ts'
 import { startAdminServer } from '../http/admin-server.ts'
 import { Identifier } from '../http/identity.ts'
 import { journalAsker, toldAsker } from '../http/node-journal.ts'
+import { rehearsalAsker } from '../http/node-rehearsal.ts'
 import { nodeAsker } from '../http/node-report.ts'
 import { openApiRoute } from '../http/openapi-route.ts'
 import { HttpServer } from '../http/server.ts'
@@ -210,7 +211,12 @@ function saleParts(
   const declaredDurable = loaded.config.redis.durable
   const marks = new Marks(ledger)
   const common = { port, ledger, rules: rulesOf(loaded), marks, log, declaredDurable }
-  const acts = new SaleActs({ ...common, acts: new ActLedger(database) })
+  const askRehearsal = rehearsalAsker(token)
+  const rehearse = async (): Promise<void> => {
+    const { nodes } = await port.fleet.read()
+    await Promise.all(nodes.filter(({ state }) => state === 'live').map(({ adminUrl }) => askRehearsal(adminUrl)))
+  }
+  const acts = new SaleActs({ ...common, acts: new ActLedger(database), rehearse })
   const union = { allInLedger: loaded.config.ack === 'ledger', askJournal: journalAsker(token) }
   const recovery = new Recovery({ ...common, askNode: nodeAsker(token), monotonicMs, union })
   const losses = new Losses({ ledger, store: port.sales, askTold: toldAsker(token), log, monotonicMs })

@@ -15,9 +15,11 @@ export interface NodeAdminParts {
   /** The operator's: what names buyers is not for everybody who reaches the port. */
   readonly token: string
   readonly isStopping: () => boolean
+  /** Before a sale is opened by hand. */
+  readonly practise: () => Promise<void>
 }
 
-export function adminRoutes({ nodeId, node, metrics, token, isStopping }: NodeAdminParts): Route[] {
+export function adminRoutes({ nodeId, node, metrics, token, isStopping, practise }: NodeAdminParts): Route[] {
   const common = { method: 'get', headers: [], body: 'none' } as const
   /** What names buyers. */
   const ofSale = (pattern: string, textOf: (desk: SaleDesk, last: string) => string): Route => ({
@@ -56,6 +58,18 @@ export function adminRoutes({ nodeId, node, metrics, token, isStopping }: NodeAd
     },
     ofSale('/journal/:sale', journalText),
     ofSale('/journal/:sale/before/:era', toldText),
+    {
+      ...common,
+      method: 'post',
+      pattern: '/rehearsal',
+      headers: ['authorization'],
+      async handle(exchange) {
+        if (isBearer(exchange.headers[0], token)) {
+          await practise()
+          exchange.send(200, null, '{"ok":true}')
+        } else exchange.problem('unauthenticated')
+      },
+    },
   ]
 }
 

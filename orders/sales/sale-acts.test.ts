@@ -49,6 +49,21 @@ async function rounds(ms = 3000): Promise<void> {
   }
 }
 
+it('opened by hand, a sale is rehearsed first; one that was paused goes on at once', async () => {
+  const { port, rules, monotonicMs, askNode } = world
+  const rehearsed: string[][] = []
+  const rehearse = async (): Promise<void> => void rehearsed.push(await states())
+  const { ledger, actLedger } = orders
+  const shared = { ledger, actLedger }
+  const { acts } = inMemoryOrders({ port, rules, nowMs: monotonicMs, askNode, shared, rehearse })
+  await acts.create(FILE)
+  expect(rehearsed).toEqual([])
+  await acts.change('demo', 'open')
+  expect(rehearsed).toEqual([['draft', 'draft']])
+  for (const change of ['open', 'pause', 'open', 'close'] as const) await acts.change('demo', change)
+  expect(rehearsed).toHaveLength(1)
+})
+
 describe('making a sale', () => {
   it('makes a draft, or one with an hour, with a secret of its own, in ledger and store', async () => {
     expect(await orders.acts.create(FILE)).toMatchObject({ outcome: 'created' })

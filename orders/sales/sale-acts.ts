@@ -31,6 +31,8 @@ export interface SaleActsParts {
   readonly marks: Marks
   readonly declaredDurable: boolean
   readonly log: Log
+  /** Has nodes practise before a sale is opened by hand; must end soon, whatever they do. */
+  readonly rehearse?: () => Promise<void>
 }
 
 export interface ActResult {
@@ -82,11 +84,14 @@ export class SaleActs {
   /** Opens (or resumes), pauses or closes. */
   change(saleId: string, change: StateChange): Promise<ActResult> {
     return this.#inTurn(async () => {
-      const { acts } = this.#parts
+      const { acts, rehearse } = this.#parts
       const sale = await this.#known(saleId)
       const snapshot = await this.#selling(saleId)
-      const next = nextState(stateAt(sale, snapshot.nowMs), change)
+      const state = stateAt(sale, snapshot.nowMs)
+      const next = nextState(state, change)
       if (typeof next === 'object') throw refusal(saleId, change, next.refused)
+      // A sale that was paused has sold a moment ago, and is wanted at once.
+      if (change === 'open' && next !== 'unchanged' && state !== 'paused') await rehearse?.()
       const wanted = next === 'unchanged' ? sale.state : next
       const isFirstHere = change === 'open' && next !== 'unchanged'
       if (isFirstHere) await acts.beginState(saleId, wanted)

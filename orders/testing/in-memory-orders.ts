@@ -30,6 +30,7 @@ export interface InMemoryOrdersOptions {
   readonly union?: UnionRules
   /** Milliseconds between two rounds, where they are started. */
   readonly everyMs?: number
+  readonly rehearse?: () => Promise<void>
   /** Of another process, to share its ledger. */
   readonly shared?: Pick<InMemoryOrders, 'ledger' | 'actLedger'>
 }
@@ -47,12 +48,12 @@ export interface InMemoryOrders {
 }
 
 export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
-  const { port, rules, nowMs, askNode, askTold, union, shared, everyMs = 200 } = options
+  const { port, rules, nowMs, askNode, askTold, union, shared, rehearse, everyMs = 200 } = options
   const ledger = shared?.ledger ?? new MemoryLedger({ nowMs })
   const actLedger = shared?.actLedger ?? new MemoryActs(ledger)
   const marks = new Marks(ledger)
   const common = { port, ledger, rules, marks, log: SILENT, declaredDurable: false }
-  const acts = new SaleActs({ ...common, acts: actLedger })
+  const acts = new SaleActs({ ...common, acts: actLedger, ...(rehearse === undefined ? {} : { rehearse }) })
   const recovery = new Recovery({ ...common, askNode, monotonicMs: nowMs, ...(union === undefined ? {} : { union }) })
   const losses =
     askTold === undefined
