@@ -2,7 +2,9 @@
  * The support desk and the box office: stock, left-overs, export, one order. What an operator types, reads and gets as
  * exit code, while buyers buy, and what the audit says afterwards.
  */
-import { join } from 'node:path'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCli } from '../coordinator/cli/program.ts'
 import { buyOnce, jsonOf, request, Rush, type Attempt, type History } from './client.ts'
@@ -350,6 +352,114 @@ describe('order', () => {
   )
 })
 
+interface Balanced {
+  readonly outcome: string
+  readonly path: string
+  readonly config: string
+  readonly isRunning: boolean
+}
+
+/** The record's version goes on where that changes nothing for nginx. */
+function unversioned(config: string): string {
+  return config
+    .replaceAll(/"era":\d+,"seq":\d+/g, 'VERSION')
+    .replaceAll(/closing-\d+\.\d+/g, 'closing-VERSION')
+    .replaceAll(/"\d+\.\d+"/g, 'VERSION')
+}
+
+describe('loadbalancer', () => {
+  it('renders what nginx does, and has nothing to apply where the coordinator did; elsewhere it writes it', async () => {
+    const { nginx } = cluster.view
+    const rendered = await read<Balanced>('loadbalancer', 'render')
+    expect(rendered.path).toBe(nginx.config)
+    for (const { url } of cluster.view.nodes) expect(rendered.config).toContain(`server ${new URL(url).host}`)
+    expect(unversioned(rendered.config)).toBe(unversioned(readFileSync(nginx.config, 'utf8')))
+    expect(await read<Balanced>('loadbalancer', 'apply')).toMatchObject({ outcome: 'unchanged', isRunning: true })
+
+    const place = [
+      '--nginx-dir',
+      join(cluster.space.root, 'edge'),
+      '--listen',
+      '127.0.0.1:8099',
+      '--status-port',
+      '8098',
+    ]
+    const there = await read<Balanced>('loadbalancer', 'apply', ...place)
+    expect(there).toMatchObject({ outcome: 'applied', isRunning: false })
+    const text = readFileSync(there.path, 'utf8')
+    expect(text).toContain('listen 127.0.0.1:8099')
+    expect(text).toBe((await read<Balanced>('loadbalancer', 'render', ...place)).config)
+  })
+
+  it('refuses a plan that is older than the one nginx has, with its version', async () => {
+    const path = join(dirname(cluster.view.nginx.config), 'applied.json')
+    const applied = readFileSync(path, 'utf8')
+    const newest = { era: 999, seq: 1 }
+    try {
+      writeFileSync(path, JSON.stringify({ ...(JSON.parse(applied) as object), version: newest }))
+      const refused = await typed('loadbalancer', 'apply', '--json')
+      expect(refused.code).toBe(1)
+      expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: 'outdated', details: { version: newest } } })
+    } finally {
+      writeFileSync(path, applied)
+    }
+  })
+})
+
+describe('plan and config show', () => {
+  it('answer for this machine: what a death costs, computed and tried; every setting and where it comes from', async () => {
+    const { computed, simulated } = await read<{ computed: object; simulated: { seeds: number } }>(
+      'plan',
+      ...'--stock 2000 --nodes 4 --kill 1 --seeds 5'.split(' '),
+    )
+    expect(computed).toMatchObject({ delayMs: expect.any(Number) as unknown })
+    expect(simulated).toMatchObject({ delayMs: expect.any(Number) as unknown, seeds: 5 })
+    const { items } = await read<{ items: { path: string; value: unknown; source: string }[] }>('config', 'show')
+    const of = (path: string) => items.find((item) => item.path === path)
+    expect(of('redis.url')).toMatchObject({ value: cluster.view.redis.url, source: 'file' })
+    expect(of('deadAfterMs')).toMatchObject({ value: 1500, source: 'default' })
+    const secret = readFileSync(join(cluster.dir, 'identity.secret'), 'utf8').trim()
+    expect((await typed('config', 'show')).stdout).not.toContain(secret)
+  })
+})
+
+/** One process in the foreground, as a machine's service manager runs it. */
+async function started(...args: string[]): Promise<{ readonly child: ChildProcess; readonly url: string }> {
+  const child = spawn(FAREBOX, ['run', ...args, '--dir', cluster.dir, '--json'])
+  let said = ''
+  child.stdout.on('data', (chunk) => (said += String(chunk)))
+  const url = await until('its address', () => /"url":"(http:[^"]*)"/.exec(said)?.[1])
+  return { child, url }
+}
+
+async function ended(child: ChildProcess): Promise<number | null> {
+  child.kill('SIGTERM')
+  await until('its end', () => child.exitCode !== null || child.signalCode !== null)
+  return child.exitCode
+}
+
+describe('run node', () => {
+  it('joins the fleet and sells; ended, it leaves in good order', async () => {
+    const { child, url } = await started('node', '--id', 'n9', '--port', '0', '--admin-port', '0')
+    try {
+      const stateOfNode = async (): Promise<string | undefined> =>
+        (await read<{ items: { id: string; state: string }[] }>('nodes')).items.find(({ id }) => id === 'n9')?.state
+      await until('it to be in the fleet', async () => (await stateOfNode()) === 'live')
+      const buyer = { buyer: 'nina', token: await tokenOf('nina') }
+      let heard: unknown = null
+      await until('it to sell', async () => {
+        const { status, code } = await buyOnce(wishOf(buyer, { fareId: 'box' }), url)
+        heard = [status, code]
+        return status === 201
+      }).catch((cause: unknown) => Promise.reject(new Error(`it said ${String(heard)}`, { cause })))
+      expect(await ended(child)).toBe(0)
+      expect(await stateOfNode()).toBe('drained')
+    } finally {
+      child.kill('SIGKILL')
+    }
+  })
+})
+
 describe('while no orders process answers', () => {
   it('an order is shown from the store, and the audit says what it could not see', async () => {
     const id = await bought('frank', 'box')
@@ -364,5 +474,15 @@ describe('while no orders process answers', () => {
     expect((await typed('audit', 'rush')).stdout).toMatch(/ledger_away: .*\nmoney_unknown: .*\nNOT ok: 2 problems\n$/)
     expect(fares[0]).toMatchObject({ ledgerHeld: null, ledgerPaid: null, ledgerPending: null, diff: 0 })
     expect(problems.map(({ rule }) => rule)).toEqual(['ledger_away', 'money_unknown'])
+  })
+
+  it('one that is run by hand takes its place', async () => {
+    const { child } = await started('orders', '--id', 'o1', '--port', '0', '--admin-port', '0')
+    try {
+      await until('the audit to hold again', async () => (await cluster.audit()).ok)
+      expect(await ended(child)).toBe(0)
+    } finally {
+      child.kill('SIGKILL')
+    }
   })
 })

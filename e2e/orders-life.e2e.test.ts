@@ -217,6 +217,12 @@ describe('counters changed by hand so that more is sold than there is', () => {
     await until('the counters to be whole', async () => (await cluster.audit('forgotten')).ok)
     const { sales } = await cluster.read<{ sales: { id: string; recovered: { how: string } | null }[] }>('status')
     expect(sales.find(({ id }) => id === 'forgotten')?.recovered).toMatchObject({ how: 'recount' })
+    await until('the event', async () => {
+      const { items } = await cluster.read<{ items: { kind: string; text: string }[] }>('events')
+      return items.some(
+        ({ kind, text }) => kind === 'error' && text.startsWith('sale forgotten sold more than the ledger'),
+      )
+    })
     const [late] = await cluster.tokens(1, 'forgotten-late-')
     if (late === undefined) throw new Error('no buyer')
     expect(await buyOnce(wishOf(late, { saleId: 'forgotten' }), cluster.view.url)).toMatchObject({ status: 409 })

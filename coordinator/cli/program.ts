@@ -8,6 +8,7 @@ import { registerDown } from './down.ts'
 import { registerEvents } from './events.ts'
 import { examplesText } from './examples.ts'
 import { EXIT, type ExitCode, type RegisterCommand } from './frame.ts'
+import { registerLoadBalancer } from './loadbalancer.ts'
 import { registerLogs } from './logs.ts'
 import { registerKey } from './key.ts'
 import { registerNode } from './node.ts'
@@ -62,6 +63,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerConfig,
   registerCompletion,
   registerRun,
+  registerLoadBalancer,
   registerVersion,
 ]
 

@@ -14,6 +14,7 @@ import { quota } from '../operations/quota.ts'
 import { changeSale, createSale, listSales, readSale, recoverSale, setStock, transfer } from '../operations/sales.ts'
 import { status } from '../operations/status.ts'
 import { nodesView, saleView } from '../operations/views.ts'
+import { topologyOf } from '../plan/topology.ts'
 import type { World } from '../operations/world.ts'
 import { audited } from './admin-audit.ts'
 import { answerFleet } from './admin-fleet.ts'
@@ -93,6 +94,10 @@ async function routeRoom(
   if (room === 'transfers' && method === 'POST') return ok(await carry(parts, body))
   if (method !== 'GET') throw new OperationError('method_not_allowed', `${method} ${path} is not a call`)
   if (room === 'sales') return ok(await listSales(world))
+  if (room === 'topology') {
+    const { version, nodes, orders: processes } = await world.port.fleet.read()
+    return ok(topologyOf(version, nodes, processes))
+  }
   if (room === 'nodes') return ok(nodesView(await world.port.fleet.read(), world.rules))
   if (room === 'status') return ok(await status(world, { declaredDurable }))
   throw notFound(path)

@@ -237,6 +237,22 @@ describe('a leader', () => {
   })
 })
 
+describe('what is told', () => {
+  it('has every change of a sale’s state, whoever or whatever changed it', async () => {
+    const said: string[] = []
+    const log = { ...SILENT, info: (_fields: object, text: string) => void said.push(text) }
+    const { port, rules, monotonicMs } = world
+    const { leadership } = c1
+    const parts = { port, rules, leadership, loadBalancer: edge, eras: await openEraBook(directory), monotonicMs }
+    const cycle = new Cycle({ ...parts, log })
+    await cycle.tick()
+    await world.port.sales.change('demo', 'pause', (await demo()).version)
+    await cycle.tick()
+    await cycle.tick()
+    expect(said.filter((text) => text.startsWith('sale '))).toEqual(['sale demo was open, is paused'])
+  })
+})
+
 describe('two coordinators', () => {
   it('one leads; the other takes over when the first is gone, and finishes its work', async () => {
     const c2 = await coordinator('c2')

@@ -47,6 +47,8 @@ export class Cycle {
   #metAnotherPlanAtMs = Number.NEGATIVE_INFINITY
   /** The era in which each sale heard of this lease: nobody's older one moves anything there any more. */
   readonly #heardOfLease = new Map<string, number>()
+  /** What each sale was, as last read, to tell what is new. */
+  readonly #saleStates = new Map<string, string>()
   readonly #demands = new Map<string, { demand: Demand; movedAtMs: number }>()
   #role: Role | 'unknown' = 'unknown'
   #lease: number | null = null
@@ -180,6 +182,7 @@ export class Cycle {
   async #readSale(saleId: string): Promise<SaleSnapshot | null> {
     const { port, rules, leadership } = this.#parts
     const sale = await port.sales.read(saleId, rules)
+    if (sale !== null) this.#tellState(saleId, sale)
     if (sale === null || !sale.certified || this.#heardOfLease.get(saleId) === sale.version.era) return certified(sale)
     const lease = leadership.lease()
     if (lease === null) return null
@@ -187,6 +190,13 @@ export class Cycle {
     if (reply.outcome !== 'unchanged') return null
     this.#heardOfLease.set(saleId, reply.version.era)
     return certified(await port.sales.read(saleId, rules))
+  }
+
+  #tellState(saleId: string, { state, nowMs }: SaleSnapshot): void {
+    const before = this.#saleStates.get(saleId)
+    this.#saleStates.set(saleId, state)
+    if (before === undefined || before === state) return
+    this.#parts.log.info({ saleId, nowMs }, `sale ${saleId} was ${before}, is ${state}`)
   }
 
   /** The fleet's record only tunes, so it is always certified anew. */

@@ -19,6 +19,7 @@ import { Leadership } from './leadership.ts'
 import { NO_LOAD_BALANCER, type LoadBalancer } from './load-balancer.ts'
 import type { Log } from '../../runtime/log.ts'
 import { startRounds } from '../../runtime/rounds.ts'
+import { SaleWatch } from './sale-watch.ts'
 
 export interface CoordinatorOptions {
   readonly id: string
@@ -44,6 +45,9 @@ export interface Coordinator {
   /** Stops acting, gives the lease back. The port is the caller's to close. */
   stop(): Promise<void>
 }
+
+/** What orders processes did is told within about this. */
+const SALES_EVERY_MS = 1000
 
 type Answer = (request: AdminRequest) => Promise<AdminAnswer>
 const answerStarting: Answer = async () =>
@@ -99,6 +103,8 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Coord
   answer = (request) => answerAdmin(parts, request)
 
   const rounds = startRounds('cycle', options.everyMs ?? 200, () => cycle.tick(), log)
+  const sales = new SaleWatch({ orders: world.orders, leads: () => leadership.lease() !== null, log })
+  const looks = startRounds('sales', SALES_EVERY_MS, () => sales.look(), log)
   isReady = () => rounds.lastSucceeded() && cycle.role() !== 'unknown'
   metrics.addProcessMetrics()
   metrics.gauge('farebox_coordinator_leading', '1 while this coordinator leads.', () =>
@@ -115,6 +121,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<Coord
       await cycle.settled()
       await leadership.resign().catch((error: unknown) => log.warn({ err: error }, 'could not give the lease back'))
       await server.close()
+      await looks.stop()
       await journal.flush()
     },
   }

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { DEMO, TestNode, testWorld, type TestWorld } from '../../coordinator/operations/testing/test-world.ts'
 import { status } from '../../coordinator/operations/status.ts'
 import { audit } from '../../coordinator/operations/audit.ts'
+import { SaleWatch } from '../../coordinator/daemon/sale-watch.ts'
 import type { InMemoryOrders } from '../testing/in-memory-orders.ts'
 
 const STOCK = DEMO.fares[0]?.stock ?? 0
@@ -96,11 +97,17 @@ describe('a store that was made to believe that it has more', () => {
   })
 
   it('is paused when it sells too much again soon after, and the status says what to do until it is opened', async () => {
+    const events: string[] = []
+    const tell = (_fields: object, text: string) => void events.push(text)
+    const log = { info: tell, warn: tell, error: tell }
+    const watch = new SaleWatch({ orders: world.orders, leads: () => true, log })
+    await watch.look()
     forgetHolds(2)
     await sell('last', 'ann')
     await sell('extra', 'eve')
     await take()
     await go(1000)
+    await watch.look()
     forgetHolds(1)
     expect(await sell('more', 'mallory')).toBe('held')
     expect(await take()).toEqual(['more'])
@@ -109,6 +116,12 @@ describe('a store that was made to believe that it has more', () => {
     expect((await orders.ledger.sale('demo'))?.state).toBe('paused')
     expect((await known()).problems.join()).toMatch(/sale demo was paused.*farebox audit demo.*farebox sale open demo/)
     expect(await sell('another', 'bob')).toBe('paused')
+    await watch.look()
+    await watch.look()
+    expect(events).toEqual([
+      expect.stringMatching(/^sale demo sold more than the ledger has room for: its counters were wrong/),
+      expect.stringMatching(/^sale demo was paused: it sold too much again/),
+    ])
 
     await orders.acts.change('demo', 'open')
     await go(400)
