@@ -96,6 +96,47 @@ describe('a store that was made to believe that it has more', () => {
     expect(await take()).toEqual([])
   })
 
+  it('is not merely counted anew where a node knows more than it has: then it has lost orders', async () => {
+    const copy = structuredClone(world.record('demo'))
+    expect(await sell('lost', 'ann')).toBe('held')
+    node.seen = { era: node.seen.era, seq: node.seen.seq + 9 }
+    node.report()
+    expect(await take()).toEqual([])
+    world.stock.saleRecords.set('demo', copy)
+    const other = new TestNode(world, 'n2')
+    await other.join()
+    world.advance(1)
+    expect(await other.sell('last', 'bob')).toBe('held')
+    expect(await take()).toEqual(['last'])
+    for (let rounds = 0; rounds < 5; rounds++) {
+      await orders.round()
+      world.advance(200)
+    }
+    expect(orders.recovery.recovered()).toEqual([])
+    expect(orders.recovery.caseOf('demo')?.reasons.join()).toContain('behind')
+    expect((await demo()).certified).toBe(false)
+  })
+
+  it('is counted anew with an alarm where a node has made a change that it does not have', async () => {
+    const copy = structuredClone(world.record('demo'))
+    expect(await sell('lost', 'ann')).toBe('held')
+    node.report()
+    expect(await take()).toEqual([])
+    world.stock.saleRecords.set('demo', copy)
+    const other = new TestNode(world, 'n2')
+    await other.join()
+    world.advance(1)
+    expect(await other.sell('last', 'bob')).toBe('held')
+    expect(await take()).toEqual(['last'])
+    await orders.round()
+    const [recovered] = orders.recovery.recovered()
+    expect(recovered).toMatchObject({
+      how: 'recount',
+      unaccounted: [expect.stringContaining('last change of node n1')],
+    })
+    expect(world.record('demo').orders.get('lost')).toMatchObject({ state: 'held' })
+  })
+
   it('is paused when it sells too much again soon after, and the status says what to do until it is opened', async () => {
     const events: string[] = []
     const tell = (_fields: object, text: string) => void events.push(text)

@@ -156,6 +156,28 @@ describe('a store that began another life', () => {
     expect((await demo()).version.era).toBe(era)
   })
 
+  it('is left alone by a process that has asked the nodes for long, when another has opened it meanwhile', async () => {
+    for (const node of [n1, n2]) node.keepJournal()
+    await takenUpTo((await demo()).version.seq)
+    const { port, rules, monotonicMs, askNode, union } = world
+    let answer: (() => void) | undefined
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    const askSlowly = async (adminUrl: string) => answered.then(() => askNode(adminUrl))
+    const o2 = inMemoryOrders({ port, rules, nowMs: monotonicMs, askNode: askSlowly, union, shared: o1 })
+    await o2.round()
+    world.restartStore()
+    const looking = o2.round()
+    await go(600, [])
+    const { certified, version } = await demo()
+    expect(certified).toBe(true)
+    answer?.()
+    await looking
+    expect(await demo()).toMatchObject({ certified, version, uniting: null })
+    expect(o2.recovery.recovered()).toEqual([])
+  })
+
   it('after a crash between the ledger’s step and the store’s: begins anew', async () => {
     const { era } = await ledgerSale()
     world.restartStore()

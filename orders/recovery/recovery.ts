@@ -32,6 +32,7 @@ import {
   decideReopen,
   floorSeqOf,
   hasSeenTheSale,
+  reasonsOfNode,
   show,
   type NodeTestimony,
   type ReopenCase,
@@ -197,7 +198,7 @@ export class Recovery {
   }
 
   async #look(saleId: string, snapshot: SaleSnapshot | null, nodes: readonly FleetNode[]): Promise<void> {
-    const { ledger, marks, port, log } = this.#parts
+    const { ledger, marks, port, rules, log } = this.#parts
     const sinceMs = this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs()
     if (!this.#cases.has(saleId)) this.#cases.set(saleId, { saleId, sinceMs, reasons: ['it is being looked at'] })
     // A copy restored in place still shows the certificate of the life it was copied from. Any call that carries
@@ -209,24 +210,25 @@ export class Recovery {
     const sale = await ledger.sale(saleId)
     if (sale === null) return
     marks.learn([sale])
-    // It may have been opened since this round last heard of the ledger.
-    if (this.isWhole(sale, snapshot)) return
-    if (snapshot !== null && isRivalAtWork(snapshot, this.#begun.get(saleId) ?? 0)) {
+    // Nodes are asked for long: it may have been opened since.
+    const present = await port.sales.read(saleId, rules)
+    if (this.isWhole(sale, present)) return
+    if (present !== null && isRivalAtWork(present, this.#begun.get(saleId) ?? 0)) {
       this.#cases.set(saleId, { saleId, sinceMs, reasons: ['another orders process puts it together'] })
       return
     }
     // Asked now: what an earlier life of the store said of itself is no evidence for this one.
     const durability = await port.durability()
     const facts: ReopenCase = {
-      store: snapshot,
+      store: present,
       mark: marks.get(saleId),
       nodes: testimonies,
       durability: { durable: durability.durable ?? this.#parts.declaredDurable, faults: durability.faults },
       missing: [],
       askedMs: this.#answeringMs(saleId, durability.fingerprint),
     }
-    const decision = await this.#decide(facts, sale, snapshot)
-    if (decision.decision === 'reopen' && (snapshot?.uniting ?? null) === null) {
+    const decision = await this.#decide(facts, sale, present)
+    if (decision.decision === 'reopen' && (present?.uniting ?? null) === null) {
       await this.#reopen(sale, decision)
       return
     }
@@ -308,11 +310,14 @@ export class Recovery {
   async recount(saleId: string, snapshot: SaleSnapshot, nodes: readonly FleetNode[]): Promise<boolean> {
     const sale = await this.#parts.ledger.sale(saleId)
     if (sale === null || !this.isWhole(sale, snapshot)) return false
+    const { testimonies, reports } = await this.#hearNodes(saleId, nodes)
+    // A store that has lost orders sells their tickets again. What was heard counts against the store as it is after it.
+    const present = await this.#parts.port.sales.read(saleId, this.#parts.rules)
+    if (present === null || !this.isWhole(sale, present)) return false
     const reasons = ['it sold more than the ledger has room for, and is counted anew']
     this.#cases.set(saleId, { saleId, sinceMs: this.#parts.monotonicMs(), reasons })
     this.#parts.log.error({ saleId, reasons }, 'ALARM: the counters of the store are wrong')
-    const { testimonies, reports } = await this.#hearNodes(saleId, nodes)
-    const facts = { store: snapshot, mark: this.#parts.marks.get(saleId), nodes: testimonies }
+    const facts = { store: present, mark: this.#parts.marks.get(saleId), nodes: testimonies }
     await this.#unite(sale, { facts, nodes, reports, how: 'recount' })
     return true
   }
@@ -333,8 +338,7 @@ export class Recovery {
     const { ledger, port, union, monotonicMs } = this.#parts
     const saleId = sale.definition.id
     assert(union !== undefined, 'a union has rules')
-    // Nothing is lost of a store that is whole.
-    const lost = union.allInLedger || how === 'recount' ? [] : this.#unaccounted(sale, nodes, reports)
+    const lost = union.allInLedger ? [] : this.#mayBeLost(sale, { facts, nodes, reports, how })
     const era = await this.#beginEra(sale, facts.store?.version.era ?? 0)
     this.#begun.set(saleId, era)
     const told = async (): Promise<readonly Order[]> => {
@@ -355,6 +359,12 @@ export class Recovery {
     this.#tellUnion(saleId, how, report, lost)
     await this.#noteOpen(saleId, report.version)
     return report.version
+  }
+
+  #mayBeLost(sale: LedgerSale, { facts: { store, nodes: testimonies }, nodes, reports, how }: UnionCase): string[] {
+    if (how !== 'recount') return this.#unaccounted(sale, nodes, reports)
+    // A store that is whole has lost nothing, unless somebody made a change that it does not have.
+    return store === null ? [] : testimonies.flatMap((node) => reasonsOfNode(store, node))
   }
 
   #tellUnion(saleId: string, how: Recovered['how'], report: UnionReport, lost: readonly string[]): void {

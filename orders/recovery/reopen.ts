@@ -123,7 +123,8 @@ function reasonsOfCallers({ version, sought }: StoredSale): string[] {
   return [`the store is at ${show(version)}, behind a caller at ${show(sought)}`]
 }
 
-function reasonsOfNode(store: StoredSale, node: NodeTestimony): string[] {
+/** What shows that the store lacks something that this node knows, as reasons. */
+export function reasonsOfNode(store: StoredSale, node: NodeTestimony): string[] {
   const known = node.reply?.known ?? null
   if (known === null) return []
   if (compareVersions(store.version, known) < 0) {
