@@ -455,3 +455,26 @@ describe('what nodes told in an earlier life of the store', () => {
     expect((await view()).sales[0]?.lost).toBeNull()
   })
 })
+
+function claim(confirmedInEra: number, era = world.record('demo').era): void {
+  const report = world.reports.get(adminUrlOf('n1'))
+  if (report === undefined) throw new Error('n1 does not answer')
+  const sales = report.sales.map((sale) => ({ ...sale, era, confirmedInEra }))
+  world.reports.set(adminUrlOf('n1'), { ...report, sales })
+}
+
+describe('the count of what a node confirmed', () => {
+  it("is at most what the store's record of it says, in one era", async () => {
+    claim(3)
+    expect(await problems()).toEqual([])
+    claim(4)
+    expect(await problems()).toEqual([
+      "confirmed_counter: node n1 confirmed 4 tickets, the store's record of it says 3",
+    ])
+  })
+
+  it('of an earlier era says nothing about the record of this one', async () => {
+    claim(4, world.record('demo').era - 1)
+    expect(await problems()).toEqual([])
+  })
+})
