@@ -6,12 +6,16 @@ import type { TestPostgres } from '../../orders/ledger/conformance/test-postgres
 import type { Random } from '../../runtime/random.ts'
 import { type Cluster, isRunning } from '../cluster.ts'
 import { pause, until } from '../wait.ts'
+import { saleStateOf } from './selling.ts'
 import type { OwnRedis } from './own-redis.ts'
 import type { SentinelGroup } from './sentinel-group.ts'
 
 export interface Site {
   readonly cluster: Cluster
   readonly random: Random
+  readonly saleId: string
+  /** Fresh buyers come to this very node; resolves when each has asked once. */
+  buyAt(url: string): Promise<void>
 }
 
 export interface Fault {
@@ -168,11 +172,28 @@ export function failovers(group: SentinelGroup): { readonly byKill: Fault; reado
         const staying = [names[first], names[(first + 1) % names.length]].slice(0, 1 + site.random.below(2))
         // Read anew at each look: one that dies meanwhile is started again, on the same side.
         const pids = (): number[] => staying.flatMap((name) => site.cluster.pids().get(name ?? '') ?? [])
-        await group.failoverByPartition(pids, () => pause(between(site, 500, 2500)))
+        const before = await newestEra(site, names)
+        const others = names.filter((name) => !staying.includes(name))
+        await group.failoverByPartition(pids, async () => {
+          // What is told here once the sale goes on elsewhere nobody else can know.
+          const goesOn = async (): Promise<boolean> => (await newestEra(site, others)) > before
+          await until('the sale to go on elsewhere', goesOn, GOES_ON_WITHIN_MS).catch(() => {})
+          await site.buyAt(site.cluster.node(staying[0] ?? '').url)
+          await pause(between(site, 0, 1000))
+        })
         return 1
       },
     },
   }
+}
+
+/** Else another fault keeps it from that. */
+const GOES_ON_WITHIN_MS = 6000
+
+/** In which one of these nodes sells; 0 for none. */
+async function newestEra({ cluster, saleId }: Site, names: readonly string[]): Promise<number> {
+  const states = await Promise.all(names.map((name) => saleStateOf(cluster.node(name), saleId)))
+  return Math.max(0, ...states.map((sale) => (sale === null || sale.recovering ? 0 : sale.era)))
 }
 
 /** One that lives; if none of the kind does, the first that does again. */

@@ -14,6 +14,8 @@ import { keptOrders, sellTheRest, untilSelling, untilWell } from './selling.ts'
 const STOCK = 1200
 const BUYERS = 700
 const LIMIT = 2
+/** At a node on the wrong side of a partition. */
+const APART = 30
 /** Each falls into what the others have broken. */
 const AT_ONCE = 4
 /** No answer at all is possible: nginx is reloaded without its clients being told, and nodes are met without it. */
@@ -43,9 +45,21 @@ export interface RoundReport {
 export async function chaosRound(stage: Stage, seed: number): Promise<RoundReport> {
   const { cluster } = stage
   const random = seededRandom(seed)
-  const site: Site = { cluster, random }
   await untilWell(cluster)
   const saleId = `chaos-${seed}`
+  const apart: Promise<History>[] = []
+  const site: Site = {
+    cluster,
+    random,
+    saleId,
+    async buyAt(url) {
+      const buyers = await cluster.tokens(APART, `${saleId}-apart-${apart.length}-`)
+      const wishes = buyers.map((buyer) => wishOf(buyer, { saleId }))
+      const rush = new Rush(wishes, { target: () => url, attemptsMax: 1000, concurrency: APART })
+      apart.push(rush.run())
+      await until('buyers at one node', () => rush.attempts >= APART)
+    },
+  }
   await cluster.read('sale', 'create', cluster.space.file('sale.yaml', saleText({ seat: STOCK }, { id: saleId })))
   await cluster.read('sale', 'open', saleId)
   await untilSelling(cluster, saleId)
@@ -59,7 +73,7 @@ export async function chaosRound(stage: Stage, seed: number): Promise<RoundRepor
     stage.draws.flatMap((draw) => drawn(site, draw)),
   )
   const struck = await strikeAll(site, faults).finally(() => stage.heal())
-  const during = await running
+  const during = [...(await running), ...(await Promise.all(apart)).flat()]
   await untilSelling(cluster, saleId)
   const history = [...during, ...(await sellTheRest(cluster, saleId, STOCK + 1))]
   const violations = await judgeAll(cluster, history, saleId)

@@ -1,11 +1,13 @@
 /** What is done with a sale around the faults: wait until it sells again, sell what is left, ask what is kept of it. */
 import { Rush, type History } from '../client.ts'
-import type { Cluster } from '../cluster.ts'
+import type { Cluster, NodeView } from '../cluster.ts'
 import { wishOf } from '../rush.ts'
 import { until } from '../wait.ts'
 
 const SELLS_AGAIN_WITHIN_MS = 30_000
 const WELL_WITHIN_MS = 60_000
+/** A node that is stopped does not answer. */
+const STATE_WITHIN_MS = 1000
 
 /** Whatever a round has left, broken or not, is well before the next one begins. */
 export async function untilWell(cluster: Cluster): Promise<void> {
@@ -23,18 +25,28 @@ export async function untilWell(cluster: Cluster): Promise<void> {
 
 /** Every node sells: asked one by one, so that nobody is spared by the others. */
 export async function untilSelling(cluster: Cluster, saleId: string): Promise<void> {
-  for (const { id, adminUrl } of cluster.view.nodes) {
-    await until(
-      `node ${id} to sell`,
-      async () => {
-        const state = (await fetch(`${adminUrl}/state`)
-          .then((answer) => answer.json())
-          .catch(() => ({}))) as { sales?: { saleId: string; recovering: boolean; state: string }[] }
-        return state.sales?.some((sale) => sale.saleId === saleId && !sale.recovering && sale.state === 'open') ?? false
-      },
-      SELLS_AGAIN_WITHIN_MS,
-    )
+  for (const node of cluster.view.nodes) {
+    const sells = async (): Promise<boolean> => {
+      const sale = await saleStateOf(node, saleId)
+      return sale !== null && !sale.recovering && sale.state === 'open'
+    }
+    await until(`node ${node.id} to sell`, sells, SELLS_AGAIN_WITHIN_MS)
   }
+}
+
+interface SaleState {
+  readonly saleId: string
+  readonly era: number
+  readonly recovering: boolean
+  readonly state: string
+}
+
+/** Null while the node does not answer or does not know the sale. */
+export async function saleStateOf({ adminUrl }: NodeView, saleId: string): Promise<SaleState | null> {
+  const state = (await fetch(`${adminUrl}/state`, { signal: AbortSignal.timeout(STATE_WITHIN_MS) })
+    .then((answer) => answer.json())
+    .catch(() => ({}))) as { readonly sales?: readonly SaleState[] }
+  return state.sales?.find((sale) => sale.saleId === saleId) ?? null
 }
 
 /** Fresh buyers, one ticket each, until nobody gets one: `most` is more than can be left. */
