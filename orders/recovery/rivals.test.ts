@@ -58,9 +58,15 @@ function slow(ofWhom: () => InMemoryOrders): StockPort {
     while (world.monotonicMs() < untilMs || stopped === ofWhom()) await turn()
   }
   const slowed: Partial<SaleStore> = {
-    async scanOrders(...given) {
+    // All of them, and two empty pages.
+    async scanOrders(saleId, cursor) {
       await waits(readingMs)
-      return sales.scanOrders(...given)
+      if (cursor !== '') return { orders: [], cursor: cursor === 'more' ? 'end' : null }
+      return { ...(await sales.scanOrders(saleId, cursor)), cursor: 'more' }
+    },
+    async readOrders(...given) {
+      await waits(readingMs)
+      return sales.readOrders(...given)
     },
     async beginUnion(definition, era) {
       begun.push(era)
@@ -131,8 +137,9 @@ function how(): string[] {
 describe('two orders processes that both meet orders without room', () => {
   it('count the store anew once, however long that takes', async () => {
     await sellTooMuch()
-    readingMs = 1500
-    await go(4000)
+    // Two of its four steps take longer than the silence after which a process counts as gone.
+    readingMs = RIVAL_SILENT_MS_MAX * 0.6
+    await go(RIVAL_SILENT_MS_MAX * 3)
     await expectWhole()
     expect(how()).toEqual(['recount'])
     expect(begun).toHaveLength(1)
@@ -146,7 +153,7 @@ describe('two orders processes that both meet orders without room', () => {
     stopped = processes[0] ?? null
     await go(RIVAL_SILENT_MS_MAX - 2 * ROUND_MS)
     expect(begun).toHaveLength(1)
-    await go(4000)
+    await go(12_000)
     await expectWhole()
     const { era } = world.record('demo')
     expect(how()).toEqual(['union'])
