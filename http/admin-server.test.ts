@@ -30,6 +30,16 @@ async function post(bytes: number, token = 'operator'): Promise<{ readonly statu
   return { status: answer.status, body: await answer.json() }
 }
 
+describe('a viewer', () => {
+  it('may look, and nothing that would change anything is even passed on', async () => {
+    heard.length = 0
+    expect(await post(1, 'viewer')).toMatchObject({ status: 403, body: { error: { code: 'forbidden' } } })
+    expect(heard).toEqual([])
+    const headers = { authorization: 'Bearer viewer' }
+    expect((await fetch(`${server.url}/admin/sales`, { headers })).status).toBe(200)
+  })
+})
+
 describe('a body for the admin API', () => {
   it('may be of one mebibyte', async () => {
     expect(await post(MEBIBYTE)).toEqual({ status: 200, body: { length: MEBIBYTE } })
