@@ -503,6 +503,22 @@ describe('a store that lost orders', () => {
     expect(await n1.sell('o5', 'carol')).toBe('limit_reached')
   })
 
+  it('has the ledger’s wish where one key was used for another in the history that it has', async () => {
+    await n1.sell('o1', 'alice', 2)
+    await take('o1')
+    const record = world.record('demo')
+    const [order, fare, buyer] = [record.orders.get('o1'), record.fares.get('second'), record.buyers.get('alice')]
+    if (order === undefined || fare === undefined || buyer === undefined) throw new Error('nothing was sold')
+    record.orders.set('o1', { ...order, quantity: 1 })
+    Object.assign(fare, { held: 1, remaining: 99 })
+    buyer.tickets = 1
+    world.restartStore()
+    await post('/admin/sales/demo/recover')
+    expect(await demo()).toMatchObject({ certified: true, fares: [{ held: 2, remaining: 98 }] })
+    expect(await world.port.sales.readOrders('demo', ['o1'])).toMatchObject([{ quantity: 2, state: 'held' }])
+    expect(await world.port.sales.readBuyer('demo', 'alice')).toMatchObject({ tickets: 2 })
+  })
+
   it('stays closed when a node that sold is gone with its journal, and says which', async () => {
     for (const node of [n1, n2]) node.keepJournal()
     await takenUpTo((await demo()).version.seq)

@@ -172,7 +172,7 @@ class Union {
     for (const row of rows) {
       const record = records.get(row.id)
       if (record === undefined) lost.push(row)
-      else if (stateText(record) === stateText(row)) this.#count(row)
+      else if (isSame(record, row)) this.#count(row)
       else differing.push(record)
     }
     await this.#assert(lost)
@@ -198,7 +198,7 @@ class Union {
     const differing: LedgerOrder[] = []
     for (const record of records) {
       const row = rows.get(record.id)
-      if (row !== undefined && stateText(row) !== stateText(record)) differing.push(row)
+      if (row !== undefined && !isSame(record, row)) differing.push(row)
       else this.#count(record)
       if (row === undefined) this.#rowless.add(record.id)
     }
@@ -248,8 +248,13 @@ class Union {
   }
 }
 
-function stateText({ state, reason }: Pick<Order, 'state' | 'reason'>): string {
-  return reason ?? state
+/**
+ * The wish is compared as well as the state: one key may have been used for two wishes, one in each of two histories,
+ * and names one order.
+ */
+function isSame(record: Order, row: LedgerOrder): boolean {
+  const { state, reason, fareId, quantity } = record
+  return state === row.state && reason === row.reason && fareId === row.fareId && quantity === row.quantity
 }
 
 /**
