@@ -61,7 +61,8 @@ function toldOf(value: unknown): Awaited<ReturnType<AskTold>> {
   return orders === null || typeof value.era !== 'number' ? null : { era: value.era, orders }
 }
 
-function journalOf(value: unknown): NodeJournal | null {
+/** Null when the value is no journal. */
+export function journalOf(value: unknown): NodeJournal | null {
   if (typeof value !== 'object' || value === null || !('orders' in value) || !('since' in value)) return null
   const orders = ordersOfRows(value.orders)
   const since = versionOf(value.since)

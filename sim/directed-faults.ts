@@ -32,7 +32,7 @@ export function copyBeside(world: World, later: Later): void {
   const { cluster, kernel } = world
   let triesLeft = 4000
   const look = (): void => {
-    if (world.isHealing || !cluster.primary.isUp || cluster.stale !== null) return
+    if (world.isHealing || !cluster.primary.isUp || cluster.stale !== null || cluster.isUniting) return
     const { log } = cluster.primary
     const last = log.at(-1)
     const caller = last?.verb === 'confirm' && last.changedTo !== null ? (last.args[1] as Caller) : null
@@ -52,11 +52,11 @@ export function copyBeside(world: World, later: Later): void {
 
 /** An older copy takes the store's place just when it was judged to have everything, and is told so. */
 export function copyAtCertify(world: World, later: Later): void {
-  const { cluster, coordinators } = world
+  const { cluster, orders } = world
   if (!cluster.primary.isUp || cluster.stale !== null) return
   const { length } = cluster.primary.log
   let isDone = false
-  for (const { link } of coordinators) {
+  for (const { link } of orders) {
     link.whenAsked('sales', 'certify', () => {
       if (isDone || world.isHealing || cluster.stale !== null || !cluster.primary.isUp) return
       isDone = true
@@ -71,22 +71,23 @@ export function copyAtCertify(world: World, later: Later): void {
 }
 
 /**
- * The first that coordinators see of the sale is that it is there, without nodes. They are away when the nodes come and
+ * The first that orders processes see of the sale is that it is there, without nodes. They and the coordinators are away when the nodes come and
  * sell, and come back to a replica that has nothing of that.
  */
 export function bornAgain(world: World, later: Later): void {
-  const { cluster, kernel, nodes, coordinators } = world
+  const { cluster, kernel, nodes, coordinators, orders } = world
+  const others = [...coordinators, ...orders]
   const { random } = kernel
   for (const { host } of nodes) {
     host.crash()
     later(220 + random.below(20), () => host.start())
   }
-  for (const { host } of coordinators) later(215, () => host.crash())
+  for (const { host } of others) later(215, () => host.crash())
   later(400 + random.below(500), () => {
     if (!cluster.primary.isUp || cluster.stale !== null) return
     cluster.failOver('failover', world.saleMadeEntries)
     world.effect('born_again')
-    for (const { host } of coordinators) later(5, () => host.start())
+    for (const { host } of others) later(5, () => host.start())
   })
 }
 
@@ -102,7 +103,7 @@ export function copyOfFleet(world: World, later: Later): void {
   const look = (): void => {
     if (world.isHealing || !sleeper.host.isPaused) return
     if (edge.sendsTo(sleeper.host.id)) return kernel.schedule(null, 10, 'look', look)
-    if (!cluster.primary.isUp || cluster.stale !== null) return
+    if (!cluster.primary.isUp || cluster.stale !== null || cluster.isUniting) return
     const death = cluster.primary.log.findLastIndex(({ room, verb }) => room === 'fleet' && verb === 'setNodes')
     if (death < world.saleMadeEntries) return
     cluster.restoreInPlace(death)

@@ -33,6 +33,7 @@ export type FaultKind =
   | 'split_brain'
   | 'return_to_old'
   | 'clock_step'
+  | 'ledger_away'
   | 'power_cut'
   | 'copy_beside'
   | 'copy_at_certify'
@@ -58,6 +59,7 @@ const HARMLESS: readonly FaultKind[] = [
   'store_restart',
   'failover',
   'clock_step',
+  'ledger_away',
 ]
 const LOSSY: readonly FaultKind[] = [
   'store_unsynced',
@@ -75,7 +77,7 @@ interface Plan {
 }
 
 /** Nothing of these makes an alarm, or changes the fleet for good. */
-const QUIET: readonly FaultKind[] = ['slow', 'store_stall', 'bad_network', 'partition']
+const QUIET: readonly FaultKind[] = ['slow', 'store_stall', 'bad_network', 'partition', 'ledger_away']
 const RESTLESS: readonly FaultKind[] = [
   'crash',
   'crash',
@@ -152,6 +154,7 @@ export function heal(world: World): void {
     link.weather = world.cluster.calm
   }
   cluster.endStall()
+  world.database.isAway = false
   if (!cluster.primary.isUp) cluster.comeUp(0)
 }
 
@@ -196,9 +199,16 @@ function begin(world: World, kind: FaultKind, isLossy: boolean): void {
     case 'store_unsynced':
       return restart(world, kind, random.below(500), later)
     case 'older_copy':
-      if (!cluster.primary.isUp || cluster.stale !== null) return
+      if (!cluster.primary.isUp || cluster.stale !== null || cluster.isUniting) return
       cluster.restoreInPlace(entriesOfCopy(world))
       return world.effect(kind)
+    case 'ledger_away':
+      if (world.database.isAway) return
+      world.database.isAway = true
+      world.effect(kind)
+      return later(forMs, () => {
+        world.database.isAway = false
+      })
     case 'power_cut':
       return powerCut(world, later)
     case 'copy_beside':

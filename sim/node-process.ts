@@ -1,7 +1,9 @@
 /** A selling node as a simulated process: the real node and desks, over a simulated connection, clock and timers. */
 import type { Logger } from '../runtime/logger.ts'
 import { PendingBuy, type BuyAnswer } from '../node/pending-buy.ts'
-import { stateOf } from '../node/routes/admin.ts'
+import type { AskKeep } from '../http/keep-orders.ts'
+import { ledgerAcknowledger } from '../node/ledger-acknowledger.ts'
+import { journalText, stateOf } from '../node/routes/admin.ts'
 import { SellingNode } from '../node/selling-node.ts'
 import { type QuotaRules, type Version, VERSION_ZERO } from '../stock/core/words.ts'
 import type { Host } from './host.ts'
@@ -17,6 +19,8 @@ export interface NodeSettings {
   readonly buyDeadlineMs: number
   readonly heartbeatMs: number
   readonly weight: number
+  /** With `ack: ledger`: the way from a node to an orders process. */
+  readonly askKeep: ((host: Host) => AskKeep) | null
 }
 
 export interface BuyRequest {
@@ -76,6 +80,12 @@ export class NodeProcess {
     return JSON.parse(JSON.stringify(stateOf(this.host.id, this.#node)))
   }
 
+  /** The same of what it has told. */
+  journal(saleId: string): unknown {
+    const desk = this.#node.desks.get(saleId)
+    return desk === undefined ? null : JSON.parse(journalText(desk))
+  }
+
   /** As the buy route does: first whether memory allows a "no", then the desk. Returns what a closed connection does. */
   buy(request: BuyRequest, respond: (reply: BuyReply) => void): () => void {
     const desk = this.#node.desks.get(request.saleId)
@@ -98,7 +108,9 @@ export class NodeProcess {
 
   #begin(): SellingNode {
     const { host, link } = this
-    const { heartbeatMs, weight, ...desk } = this.#settings
+    const { heartbeatMs, weight, askKeep, ...desk } = this.#settings
+    const { timers } = host
+    const ledger = { fleet: link.port.fleet, log: this.#logger, timers }
     const node = new SellingNode({
       port: link.port,
       clock: host,
@@ -108,7 +120,8 @@ export class NodeProcess {
       desk: {
         ...desk,
         nodeId: host.id,
-        timers: host.timers,
+        timers,
+        ...(askKeep === null ? {} : { acknowledger: ledgerAcknowledger({ ...ledger, askKeep: askKeep(host) }) }),
         checkDurability: async () => (await link.port.durability()).faults.length === 0,
       },
     })

@@ -5,6 +5,12 @@ export interface Regression {
 }
 
 export const REGRESSIONS: readonly Regression[] = [
+  { seed: 10_038, found: 'a sale that another process had opened was put together again, on a look from before' },
+  { seed: 10_851, found: 'a store counted anew hid in a new era what it had lost' },
+  {
+    seed: 20_832,
+    found: 'an order that two histories made with two quantities was counted as the one and kept as the other',
+  },
   { seed: 204, found: 'a node that an older copy calls dead, under the epoch it has, sold nothing for ever' },
   { seed: 547, found: 'a leader whose fleet record came back older never changed the load balancer again' },
   { seed: 20_677, found: 'the time for nodes to come to a store ran while that store stood still' },

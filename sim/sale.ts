@@ -1,14 +1,17 @@
 /** One simulated sale: from a seed to what was found. */
 import { createLogger } from '../runtime/logger.ts'
 import { violationsOf } from './checkers/all.ts'
-import type { Ack, Evidence, Violation } from './checkers/evidence.ts'
+import type { Ack, Evidence, Fate, Violation } from './checkers/evidence.ts'
 import { lostOrders } from './checkers/promises.ts'
 import type { FaultKind } from './faults.ts'
+import { WALL_START_MS } from './host.ts'
+import type { LedgerServer } from './ledger-server.ts'
 import { SALE_ID } from './scenario.ts'
 import { World } from './world.ts'
 
 export interface SimulatedSale {
   readonly seed: number
+  readonly ack: Ack
   readonly hash: string
   readonly violations: readonly Violation[]
   /** Faults that took effect. */
@@ -26,7 +29,6 @@ export interface SimulatedSale {
   readonly trace: readonly string[]
 }
 
-const ACK: Ack = 'redis'
 /** One for all runs: it writes nothing. */
 const LOGGER = createLogger({ level: 'silent' })
 
@@ -37,6 +39,7 @@ export function simulateNow(seed: number, isTraced = false): SimulatedSale {
   const evidence = evidenceOf(world)
   return {
     seed,
+    ack: evidence.ack,
     hash: world.kernel.hash,
     violations: violationsOf(evidence),
     effects: world.effects,
@@ -64,11 +67,11 @@ export function simulate(seed: number, isTraced = false): Promise<SimulatedSale>
 }
 
 export function evidenceOf(world: World): Evidence {
-  const { scenario, witness, cluster, cashier } = world
+  const { scenario, witness, cluster, database, orders: processes } = world
   const { definition } = scenario
   const record = cluster.primary.stock.saleRecords.get(SALE_ID)
   return {
-    ack: ACK,
+    ack: scenario.ack,
     history: world.buyers.history,
     limitPerBuyer: definition.limitPerBuyer,
     holdMs: definition.holdMs,
@@ -79,8 +82,10 @@ export function evidenceOf(world: World): Evidence {
     orders: record?.orders ?? new Map(),
     fares: [...(record?.fares ?? [])].map(([fareId, fare]) => ({ fareId, ...fare })),
     buyers: new Map([...(record?.buyers ?? [])].map(([buyer, { tickets }]) => [buyer, tickets])),
-    fates: cashier.fates,
-    conflicts: cashier.conflicts,
+    fates: fatesOf(database),
+    conflicts: new Set(processes.flatMap(({ unsettleable }) => [...unsettleable])),
+    unlike: world.unlikeOrders(),
+    notFound: world.notFound,
     lost: cluster.lost,
     losses: cluster.losses,
     splits: cluster.splits,
@@ -98,8 +103,24 @@ export function evidenceOf(world: World): Evidence {
     crashes: world.crashes,
     unanswered: world.edge.unanswered,
     hasSteppedClocks: world.hasSteppedClocks,
-    wasAlarmed: world.forced > 0 || world.coordinators.some(({ alarms }) => alarms.size > 0),
+    toldMs: Math.max(...processes.map(({ toldMs }) => toldMs)),
     hasConverged: world.hasConverged,
     endMs: world.kernel.nowMs,
   }
+}
+
+function fatesOf({ ledger }: LedgerServer): Map<string, Fate> {
+  const fates = new Map<string, Fate>()
+  for (const { id: orderId, state, reason, paidAtMs, releasedAtMs } of ledger.rows(SALE_ID)) {
+    if (state === 'held') continue
+    const atMs = (state === 'paid' ? paidAtMs : releasedAtMs) ?? WALL_START_MS
+    fates.set(orderId, {
+      orderId,
+      state,
+      reason,
+      atMs: atMs - WALL_START_MS,
+      overdue: ledger.lapses.get(orderId) ?? null,
+    })
+  }
+  return fates
 }

@@ -1,6 +1,7 @@
 /** What one seed draws before anything runs: the sale, the fleet, how buyers behave, how clocks go. */
 import { type Random, seededRandom } from '../runtime/random.ts'
 import type { BufferRule, SaleDefinition } from '../stock/core/words.ts'
+import type { Ack } from './checkers/evidence.ts'
 import { WALL_START_MS } from './host.ts'
 
 export const SALE_ID = 'rush'
@@ -25,7 +26,16 @@ export function profileOf(seed: number): Profile {
   return random.next() < 0.5 ? 'mixed' : (DIRECTED[random.below(DIRECTED.length)] as Profile)
 }
 
+/** Drawn apart as well. */
+export function ackOf(seed: number): Ack {
+  return seededRandom(seed ^ 0xac4).next() < LEDGER_SHARE ? 'ledger' : 'redis'
+}
+
+/** Of seeds, how many run with `ack: ledger`. */
+const LEDGER_SHARE = 0.2
+
 export interface Scenario {
+  readonly ack: Ack
   readonly profile: Profile
   readonly definition: SaleDefinition
   readonly nodes: number
@@ -55,7 +65,7 @@ export interface Scenario {
   readonly wantsMostShare: number
 }
 
-export function drawScenario(random: Random, profile: Profile = 'mixed'): Scenario {
+export function drawScenario(random: Random, profile: Profile = 'mixed'): Omit<Scenario, 'ack'> {
   const scenario = drawAny(random)
   switch (profile) {
     case 'mixed':
@@ -84,7 +94,7 @@ export function drawScenario(random: Random, profile: Profile = 'mixed'): Scenar
 }
 
 /** Everybody wants two, so that a single ticket which comes back stays, and messages are long under way. */
-function lastTicket({ definition }: Scenario): Partial<Scenario> {
+function lastTicket({ definition }: Pick<Scenario, 'definition'>): Partial<Scenario> {
   return {
     definition: { ...definition, limitPerBuyer: 2 },
     isReordering: true,
@@ -97,7 +107,7 @@ function lastTicket({ definition }: Scenario): Partial<Scenario> {
   }
 }
 
-function drawAny(random: Random): Scenario {
+function drawAny(random: Random): Omit<Scenario, 'ack'> {
   const pick = <T>(...values: readonly T[]): T => values[random.below(values.length)] as T
   const limitPerBuyer = pick(1, 2, 2, 4)
   const requestMs = pick(1500, 2000, 3000, 4000)

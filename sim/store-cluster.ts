@@ -126,6 +126,11 @@ export class StoreCluster {
     this.primary.isUp = true
   }
 
+  /** A sale is being put together: a copy from the middle of that would be opened as it is (docs/simulation.md). */
+  get isUniting(): boolean {
+    return [...this.primary.stock.saleRecords.values()].some(({ union }) => union !== null)
+  }
+
   /** An older copy in the place of the present one, in the same life. */
   restoreInPlace(entries: number): void {
     this.#replace('older_copy', entries, this.primary.fingerprint)

@@ -16,6 +16,8 @@ export class Tally {
   lostAcknowledged = 0
   salesWithLoss = 0
   forced = 0
+  /** Sales with `ack: ledger`. */
+  inLedger = 0
   readonly faults = new Map<FaultKind, number>()
   readonly findings: Finding[] = []
 
@@ -31,6 +33,7 @@ export class Tally {
     this.lostAcknowledged += report.lostAcknowledged
     if (report.lostAcknowledged > 0) this.salesWithLoss += 1
     this.forced += report.forced
+    if (report.ack === 'ledger') this.inLedger += 1
     for (const kind of report.effects) this.faults.set(kind, (this.faults.get(kind) ?? 0) + 1)
     if (report.violations.length > 0) this.findings.push({ seed: report.seed, violations: report.violations })
   }
@@ -47,6 +50,7 @@ export class Tally {
         .map(([kind, count]) => `${kind} ${count}`)
         .join(', ')}`,
       `operator's decisions: ${this.forced}`,
+      `ack: ledger in ${this.inLedger} sales, ack: redis in the others`,
       `lost acknowledged: ${this.lostAcknowledged} orders in ${this.salesWithLoss} sales, by faults that ack: redis does not survive`,
       `violations: ${this.findings.length}`,
     ]

@@ -3,6 +3,7 @@
  * whether the books were right after every single command. No process of the cluster has this knowledge.
  */
 import { conservationFault, type SaleRecord } from '../stock/core/sale-record.ts'
+import type { Order } from '../stock/core/words.ts'
 import type { Caller, ConfirmItem, ConfirmReply, FleetStore, SettleItem, SettleReply, Stopped } from '../stock/port.ts'
 import type { Kernel } from './kernel.ts'
 import { SALE_ID } from './scenario.ts'
@@ -47,7 +48,12 @@ export interface Release {
   readonly orderId: string
   readonly atMs: number
   readonly state: 'paid' | 'released'
+  /** The ledger had committed this very fate by then. */
+  readonly wasDecided: boolean
 }
+
+/** What the ledger says of an order at this moment; undefined when it has no row. */
+export type FateOf = (orderId: string) => Order['state'] | undefined
 
 export class Witness {
   readonly spans: Span[] = []
@@ -62,12 +68,14 @@ export class Witness {
   leaseFault: string | null = null
   readonly #kernel: Kernel
   readonly #cluster: StoreCluster
+  readonly #fateOf: FateOf
   readonly #open = new Map<string, Span>()
   readonly #leases = new Map<string, string>()
   readonly #openDoors = new Map<string, DoorSpan>()
 
-  constructor(kernel: Kernel, cluster: StoreCluster) {
+  constructor(kernel: Kernel, cluster: StoreCluster, fateOf: FateOf) {
     this.#kernel = kernel
+    this.#fateOf = fateOf
     this.#cluster = cluster
     cluster.onExecuted = (server, room, verb, args, reply) => this.#onExecuted(server, room, verb, args, reply)
     cluster.onReplaced = () => this.#look(cluster.primary)
@@ -81,6 +89,7 @@ export class Witness {
     if (verb === 'confirm' || verb === 'heartbeat') this.#lookAtFences(server, verb, args[1] as Caller, outcome)
     if (verb === 'confirm')
       this.#onConfirm(server, args[1] as Caller, args[2] as readonly ConfirmItem[], reply as ConfirmReply | Stopped)
+    if (verb === 'openUnion' && outcome === 'certified') this.#recount(server)
     if (verb === 'settle') this.#onSettle(args[1] as readonly SettleItem[], reply as SettleReply | Stopped)
     this.#look(server)
   }
@@ -112,6 +121,20 @@ export class Witness {
     }
   }
 
+  /** What a union opens with is what its orders come to. */
+  #recount(server: StoreServer): void {
+    const record = server.stock.saleRecords.get(SALE_ID)
+    for (const [fareId, { held, paid }] of record?.fares ?? []) {
+      const counted = { held: 0, paid: 0, released: 0 }
+      for (const order of record?.orders.values() ?? []) {
+        if (order.fareId === fareId) counted[order.state] += order.quantity
+      }
+      if (counted.held === held && counted.paid === paid) continue
+      const fault = `fare ${fareId} was opened with ${held} held and ${paid} paid of ${counted.held} and ${counted.paid}`
+      this.lawFault ??= `at ${this.#kernel.nowMs.toFixed(1)} ms on ${server.id}: ${fault}`
+    }
+  }
+
   #onLead(server: StoreServer, { id }: { readonly id: string }, reply: LeadReply): void {
     if (reply.outcome !== 'leading') return
     const lease = `${server.id} ${server.fingerprint} lease ${reply.lease}`
@@ -124,7 +147,8 @@ export class Witness {
     if (reply.outcome !== 'settled') return
     for (const [index, { orderId, fate }] of items.entries()) {
       if (reply.results[index] === 'settled') {
-        this.settled.push({ orderId, atMs: this.#kernel.nowMs, state: fate.state })
+        const wasDecided = this.#fateOf(orderId) === fate.state
+        this.settled.push({ orderId, atMs: this.#kernel.nowMs, state: fate.state, wasDecided })
       }
     }
   }

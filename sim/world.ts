@@ -1,17 +1,23 @@
 /** A whole cluster in one seed: puts it together, lets people buy while things go wrong, heals it, and looks again. */
 import type { Logger } from '../runtime/logger.ts'
 import { type SaleRecord, stateAt } from '../stock/core/sale-record.ts'
-import type { SaleDefinition, Version } from '../stock/core/words.ts'
+import type { Order, SaleDefinition, Version } from '../stock/core/words.ts'
+import type { SaleActs } from '../orders/sales/sale-acts.ts'
 import type { StateChange } from '../stock/port.ts'
 import { Buyers } from './buyers.ts'
-import { Cashier } from './cashier.ts'
+import { type AskKeep, KEEP_WITHIN_MS } from '../http/keep-orders.ts'
+import { mayStayUnlike } from './checkers/books.ts'
+import type { UnlikeOrder } from './checkers/evidence.ts'
 import { CoordinatorProcess, Disk } from './coordinator-process.ts'
 import { Edge } from './edge.ts'
 import { heal, type FaultKind, scheduleFaults, type Target } from './faults.ts'
 import { Host } from './host.ts'
 import { Kernel } from './kernel.ts'
+import { LedgerServer } from './ledger-server.ts'
 import { type NodeSettings, NodeProcess } from './node-process.ts'
-import { drawScenario, profileOf, SALE_ID, type Scenario } from './scenario.ts'
+import { OrdersProcess } from './orders-process.ts'
+import { askAt } from './private-port.ts'
+import { ackOf, drawScenario, profileOf, SALE_ID, type Scenario } from './scenario.ts'
 import { type LossKind, StoreCluster } from './store-cluster.ts'
 import { LATE_MS_MAX } from './store-link.ts'
 import { Witness } from './witness.ts'
@@ -26,6 +32,8 @@ const NEWS_MS = 1100
 const HOLD_MS_SHORT = 10_000
 /** A command of the operator may still be carried out, whatever was answered: the longest latency with it. */
 const OPERATOR_UNCERTAIN_MS = LATE_MS_MAX + 500
+/** From the last purchase until store and ledger agree on every order. */
+const BOOKS_MS = 5000
 /** From healing until every node takes part: a death found late, a reload, and joining anew. */
 const TAKES_PART_MS = 10_000
 
@@ -38,6 +46,13 @@ export interface StockChange {
   isDone: boolean
 }
 
+/** An order that was asked for, and there was said to be none. */
+export interface NotFound {
+  readonly orderId: string
+  readonly invokedMs: number
+  readonly completedMs: number
+}
+
 export class World {
   readonly kernel: Kernel
   readonly scenario: Scenario
@@ -45,11 +60,13 @@ export class World {
   readonly witness: Witness
   readonly nodes: readonly NodeProcess[]
   readonly coordinators: readonly CoordinatorProcess[]
-  readonly cashier: Cashier
-  readonly disk: Disk
+  readonly orders: readonly OrdersProcess[]
+  readonly database: LedgerServer
   readonly edge: Edge
   readonly buyers: Buyers
   readonly stockChanges: StockChange[] = []
+  /** Orders that an orders process said there are none of. */
+  readonly notFound: NotFound[] = []
   /** Faults that took effect. */
   readonly effects: FaultKind[] = []
   readonly crashes: string[] = []
@@ -69,22 +86,26 @@ export class World {
   constructor(seed: number, logger: Logger, isTraced: boolean) {
     const kernel = new Kernel(seed, isTraced)
     this.kernel = kernel
-    const scenario = drawScenario(kernel.random, profileOf(seed))
+    const scenario = { ...drawScenario(kernel.random, profileOf(seed)), ack: ackOf(seed) }
     this.scenario = scenario
     this.cluster = new StoreCluster(kernel, scenario.latencyMs, scenario.isReordering)
-    this.witness = new Witness(kernel, this.cluster)
+    const database = new LedgerServer(kernel)
+    this.database = database
+    this.witness = new Witness(kernel, this.cluster, (orderId) => database.ledger.rowOf(SALE_ID, orderId)?.state)
     this.nodes = Array.from(
       { length: scenario.nodes },
       (_, index) => new NodeProcess(this.#host(`n${index + 1}`), this.cluster, this.#nodeSettings(), logger),
     )
     this.edge = new Edge(kernel, this.nodes, scenario.buyDeadlineMs)
-    const disk = new Disk(() => kernel.nowMs)
-    this.disk = disk
+    const disk = new Disk()
     const rules = { buffer: scenario.buffer, deadAfterMs: scenario.deadAfterMs }
     this.coordinators = ['c1', 'c2'].map(
-      (id) => new CoordinatorProcess(this.#host(id), this.cluster, disk, this.nodes, this.edge, rules, logger),
+      (id) => new CoordinatorProcess(this.#host(id), this.cluster, disk, this.edge, rules, logger),
     )
-    this.cashier = new Cashier(this.#host('orders'), this.cluster, SALE_ID, scenario.definition.holdMs)
+    const settings = { rules, allInLedger: scenario.ack === 'ledger' }
+    this.orders = ['o1', 'o2'].map(
+      (id) => new OrdersProcess(this.#host(id), this.cluster, database, this.nodes, settings, logger),
+    )
     this.buyers = new Buyers(
       kernel,
       this.edge,
@@ -105,7 +126,7 @@ export class World {
   }
 
   targets(): readonly Target[] {
-    return [...this.nodes, ...this.coordinators, this.cashier]
+    return [...this.nodes, ...this.coordinators, ...this.orders]
   }
 
   /**
@@ -121,7 +142,7 @@ export class World {
   /** A store in a new life sells nothing before it was compared with the ledger's mark; in an old life it may. */
   #knowingLedger(kind: LossKind, record: SaleRecord): { readonly id: string; readonly seen: Version }[] {
     if (kind !== 'unsynced' && kind !== 'failover') return []
-    const seen = this.disk.ledger.mark
+    const seen = this.database.ledger.mark
     return seen.era === record.era && seen.seq > record.seq ? [{ id: 'the ledger', seen }] : []
   }
 
@@ -142,6 +163,29 @@ export class World {
     return this.nodes
       .filter(({ host, isReady }) => host.isUp && !(isReady && this.edge.sendsTo(host.id)))
       .map(({ host }) => host.id)
+  }
+
+  /** Orders on which store and ledger do not agree, or whose fate the ledger takes for untold. */
+  unlikeOrders(): UnlikeOrder[] {
+    const orders = this.cluster.primary.stock.saleRecords.get(SALE_ID)?.orders ?? new Map<string, Order>()
+    const { ledger } = this.database
+    const unlike: UnlikeOrder[] = []
+    for (const { id, state, reason, isSettled } of ledger.rows(SALE_ID)) {
+      const order = orders.get(id)
+      if (order?.state === state && order.reason === reason && isSettled) continue
+      const inLedger = `${reason ?? state}${isSettled ? '' : ' (untold)'}`
+      unlike.push({ orderId: id, inLedger, inStore: order?.reason ?? order?.state ?? null })
+    }
+    for (const { id, state, reason } of orders.values()) {
+      if (ledger.rowOf(SALE_ID, id) === undefined)
+        unlike.push({ orderId: id, inLedger: null, inStore: reason ?? state })
+    }
+    return unlike
+  }
+
+  /** Nothing is on its way between ledger and store that will arrive. */
+  get isBooked(): boolean {
+    return this.unlikeOrders().every(({ orderId }) => mayStayUnlike(this.cluster.lost, orderId))
   }
 
   effect(kind: FaultKind): void {
@@ -177,6 +221,17 @@ export class World {
       buyDeadlineMs,
       heartbeatMs,
       weight: 1 + this.kernel.random.below(3),
+      askKeep: this.scenario.ack === 'ledger' ? (host) => this.#keepAsker(host) : null,
+    }
+  }
+
+  /** A node's call to the private port of an orders process. */
+  #keepAsker(from: Host): AskKeep {
+    return async (adminUrl, saleId, body) => {
+      const process = this.orders.find((candidate) => candidate.adminUrl === adminUrl)
+      const reply = await askAt(from, process?.host, KEEP_WITHIN_MS, () => process?.keep(saleId, body))
+      if (reply === undefined) throw new Error('no answer')
+      return reply
     }
   }
 
@@ -186,18 +241,44 @@ export class World {
     const run = (room: 'sales' | 'fleet', verb: string, ...args: unknown[]): void =>
       cluster.execute(cluster.primary, room, verb, args)
     this.kernel.schedule(null, 0, 'make the sale', () => {
-      void this.disk.ledger.createSale(definition)
+      const { ledger } = this.database
+      void ledger.createSale(definition)
       run('sales', 'create', definition, 1)
-      if (definition.opensAtMs === null) run('sales', 'change', SALE_ID, 'open', { era: 1, seq: 0 })
+      if (definition.opensAtMs === null) {
+        void ledger.setState(SALE_ID, 'open')
+        run('sales', 'change', SALE_ID, 'open', { era: 1, seq: 0 })
+      }
       run('fleet', 'addSale', SALE_ID)
       this.saleMadeEntries = cluster.primary.log.length
     })
   }
 
   #actOn(orderId: string, kind: 'pay' | 'cancel', respond: (outcome: 'ok' | 'fail' | 'unknown') => void): void {
-    const { host } = this.cashier
-    if (!host.isUp) return respond('unknown')
-    this.kernel.schedule(host, 1, kind, () => void this.cashier.decide(orderId, kind).then(respond))
+    const process = this.#anyOrders()
+    if (process === null) return respond('unknown')
+    const invokedMs = this.kernel.nowMs
+    const hear = (outcome: Awaited<ReturnType<OrdersProcess['act']>>): void => {
+      if (outcome === 'missing') this.notFound.push({ orderId, invokedMs, completedMs: this.kernel.nowMs })
+      respond(outcome === 'missing' ? 'unknown' : outcome)
+    }
+    this.kernel.schedule(process.host, 1, kind, () => void process.act(orderId, kind).then(hear))
+  }
+
+  /** As nginx does: one that takes connections; null when none does. */
+  #anyOrders(): OrdersProcess | null {
+    const up = this.orders.filter(({ host }) => host.isUp)
+    return up.length === 0 ? null : (up[this.kernel.random.below(up.length)] ?? null)
+  }
+
+  /** An operator's act, at some process; what was answered may not be the end of it. */
+  #operate(act: (acts: SaleActs) => Promise<unknown>): void {
+    const process = this.#anyOrders()
+    const note = (): void => {
+      this.#operatorAtMs = this.kernel.nowMs
+    }
+    note()
+    if (process === null) return
+    this.kernel.schedule(process.host, 1, 'operator', () => void act(process.acts).then(note, note))
   }
 
   /** An operator who pauses and opens, or changes stock, in mid-sale. */
@@ -220,8 +301,7 @@ export class World {
 
   /** An operator opens or pauses the sale. */
   changeSale(change: StateChange): void {
-    this.#operatorAtMs = this.kernel.nowMs
-    this.cashier.link.port.sales.change(SALE_ID, change, { era: 0, seq: 0 }).catch(() => {})
+    this.#operate((acts) => acts.change(SALE_ID, change))
   }
 
   /** An operator adds tickets to the first fare, whatever it has by now. */
@@ -235,17 +315,17 @@ export class World {
     const { kernel } = this
     const change = { fareId, stock, invokedMs: kernel.nowMs, completedMs: Number.POSITIVE_INFINITY, isDone: false }
     this.stockChanges.push(change)
-    this.#operatorAtMs = kernel.nowMs
-    const ask = async (): Promise<void> => {
-      const { outcome } = await this.cashier.link.port.sales.setStock(SALE_ID, fareId, stock, { era: 0, seq: 0 })
+    this.#operate(async (acts) => {
+      await acts.setStock(SALE_ID, fareId, stock)
       change.completedMs = kernel.nowMs
-      change.isDone = outcome === 'changed' || outcome === 'unchanged'
-    }
-    ask().catch(() => {})
+      change.isDone = true
+    })
   }
 
   #converge(): void {
     heal(this)
+    // What was asked of a process that died or slept may be done now.
+    if (Number.isFinite(this.#operatorAtMs)) this.#operatorAtMs = this.kernel.nowMs
     const { scenario } = this
     let openSinceMs = this.kernel.nowMs
     let quietSinceMs = openSinceMs
@@ -259,9 +339,9 @@ export class World {
         this.#decideAsOperator()
       }
       // Short holds lapse first: a ticket that comes back later would be news to those who heard that none is left.
-      const isLapsed = scenario.definition.holdMs > HOLD_MS_SHORT || !hasHolds(record)
+      const isLapsed = scenario.definition.holdMs > HOLD_MS_SHORT || !this.#hasHolds(record)
       const isOperatorDone = this.kernel.nowMs > this.#operatorAtMs + OPERATOR_UNCERTAIN_MS
-      const isSold = this.buyers.open === 0 && this.cashier.isSettled && isLapsed
+      const isSold = this.buyers.open === 0 && this.isBooked && isLapsed
       const isQuiet = isSold && isCertified && isOpen && isOperatorDone
       if (!isQuiet) quietSinceMs = this.kernel.nowMs
       if (this.kernel.nowMs - quietSinceMs > NEWS_MS) this.#sellTheRest(0)
@@ -271,18 +351,20 @@ export class World {
   }
 
   #open(): void {
-    void this.cashier.link.port.sales.change(SALE_ID, 'open', { era: 0, seq: 0 }).catch(() => {})
+    const process = this.#anyOrders()
+    if (process === null) return
+    this.kernel.schedule(process.host, 1, 'operator', () => void process.acts.change(SALE_ID, 'open').catch(() => {}))
   }
 
   #decideAsOperator(): void {
-    const [coordinator] = this.coordinators
+    const process = this.#anyOrders()
     const decide = async (): Promise<void> => {
-      const hadMark = ((await this.disk.ledger.sale(SALE_ID))?.watermark.version.era ?? 0) > 0
-      if ((await coordinator?.force(SALE_ID)) !== true) return
+      const hadMark = this.database.ledger.mark.era > 0
+      if ((await process?.force(SALE_ID)) !== true) return
       this.forced += 1
       if (hadMark) this.forcedWithMark += 1
     }
-    this.kernel.schedule(coordinator?.host ?? null, 1, 'operator', () => void decide())
+    this.kernel.schedule(process?.host ?? null, 1, 'operator', () => void decide())
   }
 
   /** Fresh buyers, a few at a time, until each fare has been refused to all of a group. */
@@ -313,8 +395,11 @@ export class World {
       }
     }
     const untilMs = this.scenario.requestMs + TAKES_PART_MS
+    const booksUntilMs = this.kernel.nowMs + BOOKS_MS
     const end = (): void => {
-      if (this.leftOut().length > 0 && this.kernel.nowMs < untilMs) {
+      const { nowMs } = this.kernel
+      const isWaiting = this.leftOut().length > 0 && nowMs < untilMs
+      if (isWaiting || (!this.isBooked && nowMs < booksUntilMs)) {
         this.kernel.schedule(null, LOOK_EVERY_MS, 'look', end)
         return
       }
@@ -323,8 +408,9 @@ export class World {
     }
     this.kernel.schedule(null, 600, 'end', end)
   }
-}
 
-function hasHolds(record: SaleRecord | undefined): boolean {
-  return record !== undefined && [...record.orders.values()].some(({ state }) => state === 'held')
+  #hasHolds(record: SaleRecord | undefined): boolean {
+    const holds = [...(record?.orders.values() ?? [])].filter(({ state }) => state === 'held')
+    return holds.some(({ id }) => !mayStayUnlike(this.cluster.lost, id))
+  }
 }

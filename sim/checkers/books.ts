@@ -34,9 +34,16 @@ export function countersFollow({ fares, orders, buyers }: Evidence): Violation[]
   return []
 }
 
-/** P5 in the surviving store. */
-export function limitInBooks({ buyers, limitPerBuyer }: Evidence): Violation[] {
-  const over = [...buyers].find(([, tickets]) => tickets > limitPerBuyer)
+/** P5 in the surviving store. An order that was lost and comes back does so whatever its buyer bought meanwhile. */
+export function limitInBooks(evidence: Evidence): Violation[] {
+  const { buyers, orders, lost, limitPerBuyer } = evidence
+  const backOf = (owner: string): number =>
+    [...orders.values()]
+      .filter(({ id, buyer, state }) => buyer === owner && state !== 'released' && lost.has(id))
+      .reduce((sum, { quantity }) => sum + quantity, 0)
+  const over = [...buyers].find(
+    ([buyer, tickets]) => tickets > limitPerBuyer && tickets - backOf(buyer) > limitPerBuyer,
+  )
   if (over === undefined) return []
   return [
     { rule: 'over_limit', witness: `${over[0]} has ${over[1]} tickets in the store, the limit is ${limitPerBuyer}` },
@@ -85,12 +92,29 @@ export function oneFate({ fates, conflicts, orders, lost, history }: Evidence): 
   return []
 }
 
+/** After healing the store has every order of the ledger and the ledger every order of the store, and both agree. */
+export function booksAgree({ unlike, lost, hasConverged }: Evidence): Violation[] {
+  const found = hasConverged ? unlike.find(({ orderId }) => !mayStayUnlike(lost, orderId)) : undefined
+  if (found === undefined) return []
+  const { orderId, inLedger, inStore } = found
+  return [{ rule: 'books_differ', witness: `${orderId} is ${inLedger} in the ledger and ${inStore} in the store` }]
+}
+
+/**
+ * A change of an order that an older copy lacks, which gave its version to another before any call could show that it is
+ * older: nothing tells that it was ever made, until the order's hold is long overdue.
+ */
+export function mayStayUnlike(lost: Evidence['lost'], orderId: string): boolean {
+  const loss = lost.get(orderId)
+  return loss !== undefined && loss.givenAgain !== null && loss.knowers.length === 0
+}
+
 /** A hold lapses only when both clocks have passed its deadline, and its ticket goes only by a decision. */
 export function neverEarly({ fates, settled }: Evidence): Violation[] {
   for (const { orderId, overdue } of fates.values()) {
     if (overdue === null) continue
     const { storeMs, ledgerMs, deadlineMs } = overdue
-    if (storeMs > deadlineMs && ledgerMs > deadlineMs) continue
+    if (storeMs >= deadlineMs && ledgerMs >= deadlineMs) continue
     return [
       {
         rule: 'early_expiry',
@@ -98,7 +122,7 @@ export function neverEarly({ fates, settled }: Evidence): Violation[] {
       },
     ]
   }
-  const undecided = settled.find(({ orderId }) => !fates.has(orderId))
+  const undecided = settled.find(({ wasDecided }) => !wasDecided)
   if (undecided === undefined) return []
   return [
     {

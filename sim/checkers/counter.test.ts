@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Order } from '../../stock/core/words.ts'
 import type { Attempt, Purchase } from '../history.ts'
 import { RULES, violationsOf } from './all.ts'
-import type { Evidence } from './evidence.ts'
+import type { Evidence, Fate } from './evidence.ts'
 import { lostOrders, SURVIVES } from './promises.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
@@ -26,6 +26,10 @@ function order(id: string, buyer: string, more: Partial<Order> = {}): Order {
 function creation(orderId: string, buyer: string, atMs: number) {
   const known = { fareId: 'a', quantity: 1, deadlineMs: NEVER, storeMs: atMs, nodeId: 'n1' }
   return { orderId, buyer, atMs, state: 'open' as const, isCertified: true, ...known }
+}
+
+function fate(reason: 'conflict' | 'cancelled'): Fate {
+  return { orderId: 'o1', state: 'released', reason, atMs: 150, overdue: null }
 }
 
 function span(fromMs: number, toMs: number, remaining: number, held: number) {
@@ -58,6 +62,8 @@ function ordinary(more: Partial<Evidence> = {}): Evidence {
     ]),
     fates: new Map(),
     conflicts: new Set(),
+    unlike: [],
+    notFound: [],
     lost: new Map(),
     losses: [],
     splits: [],
@@ -75,7 +81,7 @@ function ordinary(more: Partial<Evidence> = {}): Evidence {
     crashes: [],
     unanswered: [],
     hasSteppedClocks: false,
-    wasAlarmed: false,
+    toldMs: Number.NEGATIVE_INFINITY,
     hasConverged: true,
     endMs: 5000,
     ...more,
@@ -122,7 +128,7 @@ const CASES: readonly (readonly [string, Partial<Evidence>])[] = [
   [
     'two_fates',
     {
-      fates: new Map([['o1', { orderId: 'o1', state: 'paid', reason: null, atMs: 1, overdue: null, isSettled: true }]]),
+      fates: new Map([['o1', { orderId: 'o1', state: 'paid', reason: null, atMs: 1, overdue: null }]]),
     },
   ],
   [
@@ -137,13 +143,15 @@ const CASES: readonly (readonly [string, Partial<Evidence>])[] = [
             reason: 'expired',
             atMs: 1,
             overdue: { storeMs: 99, ledgerMs: 200, deadlineMs: 100 },
-            isSettled: true,
           },
         ],
       ]),
     },
   ],
-  ['undecided', { settled: [{ orderId: 'o1', atMs: 400, state: 'released' }] }],
+  ['undecided', { settled: [{ orderId: 'o1', atMs: 400, state: 'released', wasDecided: false }] }],
+  ['taken_back', { fates: new Map([['o1', fate('conflict')]]) }],
+  ['books_differ', { unlike: [{ orderId: 'o1', inLedger: 'cancelled', inStore: 'held' }] }],
+  ['not_found', { notFound: [{ orderId: 'o1', invokedMs: 200, completedMs: 210 }] }],
   ['sold_while_shut', { creations: [{ ...creation('o1', 'b1', 105), state: 'paused' }] }],
   ['sold_uncertified', { creations: [{ ...creation('o1', 'b1', 105), isCertified: false }] }],
   ['fence', { fenceFault: 'n1' }],
@@ -171,20 +179,20 @@ describe('the rules', () => {
 describe('a lowered stock', () => {
   const change = { fareId: 'a', stock: 1, invokedMs: 50, completedMs: 60, isDone: true }
   const rules = (more: Partial<Evidence>): string[] =>
-    violationsOf(ordinary({ wasAlarmed: true, stockChanges: [change], ...more })).map(({ rule }) => rule)
+    violationsOf(ordinary({ toldMs: 9999, stockChanges: [change], ...more })).map(({ rule }) => rule)
 
   it('binds once it was done, also after losses before it', () => {
     expect(rules({})).toContain('oversold')
     expect(rules({ losses: [{ ...LOSS, atMs: 40 }] })).toContain('oversold')
   })
 
-  it('binds although another was asked for, unless that may act after it', () => {
-    const other = { ...change, stock: 3, invokedMs: 40, isDone: false }
-    const later = { ...change, invokedMs: 4150, completedMs: 4160 }
-    expect(rules({ stockChanges: [other, change] })).not.toContain('oversold')
-    expect(rules({ stockChanges: [{ ...other, fareId: 'b' }, change] })).toContain('oversold')
-    const history = [purchase('b1', [attempt(4200, 201, 'o1')]), purchase('b2', [attempt(4300, 201, 'o2')])]
-    expect(rules({ stockChanges: [other, later], history })).toContain('oversold')
+  it('binds although another was made, unless both were under way at once or the other was never answered', () => {
+    const other = { ...change, stock: 3, invokedMs: 40, completedMs: 45 }
+    expect(rules({ stockChanges: [other, change] })).toContain('oversold')
+    expect(rules({ stockChanges: [{ ...other, completedMs: 55 }, change] })).not.toContain('oversold')
+    expect(rules({ stockChanges: [{ ...other, fareId: 'b', completedMs: 55 }, change] })).toContain('oversold')
+    const unanswered = { ...other, isDone: false, completedMs: NEVER }
+    expect(rules({ stockChanges: [unanswered, change] })).not.toContain('oversold')
   })
 
   it('does not where it was not done, or writes were lost since', () => {
@@ -198,9 +206,7 @@ describe('a hold that came back with an old history', () => {
   const taken = { ...LOSS, atMs: 150 }
   const back = { ...LOSS, kind: 'return_to_old' as const, atMs: 1000 }
   const rules = (change: Partial<Evidence>): string[] =>
-    violationsOf(ordinary({ orders, lost: new Map([['o9', taken]]), wasAlarmed: true, ...change })).map(
-      ({ rule }) => rule,
-    )
+    violationsOf(ordinary({ orders, lost: new Map([['o9', taken]]), toldMs: 9999, ...change })).map(({ rule }) => rule)
 
   it('is no ghost when its buyer was refused while it was away', () => {
     expect(rules({ losses: [taken, back] })).not.toContain('ghost_hold')
@@ -226,7 +232,7 @@ describe('an order made by a server that was primary again', () => {
         orders: new Map([...ORDERS, ['o9', order('o9', 'b3')]]),
         creations: [...CREATIONS, made],
         losses: [back],
-        wasAlarmed: true,
+        toldMs: 9999,
         ...change,
       }),
     ).map(({ rule }) => rule)
@@ -250,7 +256,7 @@ describe('a node that is left out', () => {
       { ...LOSS, kind: 'split_brain' as const },
     ]
     const splits = [{ fromMs: 100, toMs: 300 }]
-    const evidence = ordinary({ leftOut: ['n1'], wasAlarmed: true, losses, splits, pauseMsMax: 500 })
+    const evidence = ordinary({ leftOut: ['n1'], toldMs: 9999, losses, splits, pauseMsMax: 500 })
     expect(violationsOf(evidence).map(({ rule }) => rule)).toContain('left_out')
   })
 })
@@ -283,11 +289,96 @@ describe('an order whose version was given twice', () => {
   })
 })
 
+describe('an order on which store and ledger differ', () => {
+  const copy = { ...LOSS, kind: 'older_copy' as const, knowers: [], givenAgain: [0, 5] as const }
+  const unlike = [{ orderId: 'o1', inLedger: 'cancelled', inStore: 'held' }]
+  const rules = (loss: Evidence['losses'][number]): string[] =>
+    violationsOf(ordinary({ unlike, lost: new Map([['o1', loss]]), toldMs: 9999 })).map(({ rule }) => rule)
+
+  it('may stay so where nothing shows that a copy was older', () => {
+    expect(rules(copy)).not.toContain('books_differ')
+  })
+
+  it('may not where somebody knew more, or the copy had a new era', () => {
+    expect(rules({ ...copy, knowers: ['n1'] })).toContain('books_differ')
+    expect(rules({ ...copy, givenAgain: null })).toContain('books_differ')
+  })
+})
+
+describe('an order that is released for want of room', () => {
+  const fates = new Map([['o1', fate('conflict')]])
+  const rules = (change: Partial<Evidence>): string[] =>
+    violationsOf(ordinary({ fates, toldMs: 9999, ...change })).map(({ rule }) => rule)
+
+  it('may have been told where the store lost orders, but not with `ack: ledger`, unless as it is', () => {
+    expect(rules({})).toContain('taken_back')
+    expect(rules({ losses: [LOSS] })).not.toContain('taken_back')
+    expect(rules({ losses: [LOSS], ack: 'ledger' })).toContain('taken_back')
+    const history = [purchase('b1', [attempt(100, 200, 'o1')])]
+    expect(rules({ losses: [LOSS], ack: 'ledger', history })).not.toContain('taken_back')
+    expect(rules({ fates: new Map([['o1', fate('cancelled')]]) })).not.toContain('taken_back')
+  })
+
+  it('may have been told where two operators set the stock at once', () => {
+    const one = { fareId: 'a', stock: 3, invokedMs: 50, completedMs: 60, isDone: true }
+    const two = { ...one, invokedMs: 55, completedMs: 70 }
+    expect(rules({ stockChanges: [one, two] })).not.toContain('taken_back')
+    expect(rules({ stockChanges: [one, { ...two, invokedMs: 65 }] })).toContain('taken_back')
+    expect(rules({ stockChanges: [one, { ...two, fareId: 'b' }] })).toContain('taken_back')
+    expect(rules({ stockChanges: [one, two], ack: 'ledger' })).toContain('taken_back')
+  })
+
+  it('is nobody’s from then on', () => {
+    const third = purchase('b4', [attempt(300, 201, 'o4')])
+    const sold = { history: [...HISTORY, third], losses: [LOSS] }
+    expect(rules({ ...sold })).not.toContain('oversold')
+    expect(rules({ ...sold, fates: new Map() })).toContain('oversold')
+  })
+})
+
+describe('orders that a fault took from the store', () => {
+  const lost = new Map([['o1', LOSS]])
+  const history = [...HISTORY, purchase('b4', [attempt(300, 201, 'o4')])]
+  const rules = (ack: Evidence['ack']): string[] =>
+    violationsOf(ordinary({ ack, lost, history, losses: [LOSS], toldMs: 9999 })).map(({ rule }) => rule)
+
+  it('may exceed the limit when they come back', () => {
+    const orders = new Map([...ORDERS, ['o5', order('o5', 'b1')]])
+    const over = (ack: Evidence['ack'], id: string, orderIds: typeof orders = orders): boolean =>
+      violationsOf(ordinary({ ack, orders: orderIds, buyers: new Map([['b1', 2]]), lost: new Map([[id, LOSS]]) })).some(
+        ({ rule, witness }) => rule === 'over_limit' && witness.includes('in the store'),
+      )
+    expect(over('redis', 'o5')).toBe(false)
+    expect(over('redis', 'o2')).toBe(true)
+    expect(over('ledger', 'o5')).toBe(false)
+    expect(over('redis', 'o5', new Map([...ORDERS, ['o5', order('o5', 'b1', { state: 'released' })]]))).toBe(true)
+  })
+
+  it('count as held where `ack` survives the fault', () => {
+    expect(rules('redis')).not.toContain('oversold')
+    expect(rules('ledger')).toContain('oversold')
+  })
+})
+
+describe('an order that was asked for and not found', () => {
+  const notFound = [{ orderId: 'o1', invokedMs: 200, completedMs: 210 }]
+  const rules = (change: Partial<Evidence>): string[] =>
+    violationsOf(ordinary({ notFound, ...change })).map(({ rule }) => rule)
+
+  it('is judged only after its buyer was told, unless a fault took it or two stores were there', () => {
+    expect(rules({})).toContain('not_found')
+    expect(rules({ notFound: [{ orderId: 'o1', invokedMs: 100, completedMs: 110 }] })).not.toContain('not_found')
+    expect(rules({ lost: new Map([['o1', LOSS]]) })).not.toContain('not_found')
+    expect(rules({ splits: [{ fromMs: 150, toMs: 205 }] })).not.toContain('not_found')
+    expect(rules({ splits: [{ fromMs: 150, toMs: 190 }] })).toContain('not_found')
+  })
+})
+
 describe('what an acknowledgement promises', () => {
   const lost = { orders: new Map([['o1', order('o1', 'b1')]]), lost: new Map([['o2', LOSS]]) }
 
   it('is counted, not broken, where `ack` does not survive the fault', () => {
-    const evidence = ordinary({ ...lost, losses: [LOSS], wasAlarmed: true })
+    const evidence = ordinary({ ...lost, losses: [LOSS], toldMs: 9999 })
     expect(lostOrders(evidence)).toMatchObject([{ orderId: 'o2', kind: 'failover' }])
     expect(violationsOf(evidence).map(({ rule }) => rule)).not.toContain('lost_acknowledged')
   })

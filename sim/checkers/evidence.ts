@@ -1,11 +1,29 @@
 /** What the checkers judge by: the buyers' own records, what a witness saw of the stores, and dumps at the end. */
-import type { FareCounters, Order } from '../../stock/core/words.ts'
-import type { Fate } from '../cashier.ts'
+import type { FareCounters, Order, ReleaseReason } from '../../stock/core/words.ts'
 import type { History } from '../history.ts'
+import type { Lapse } from '../ledger-server.ts'
 import type { Loss } from '../store-cluster.ts'
 import type { Creation, DoorSpan, Release, Span } from '../witness.ts'
 
 export type Ack = 'redis' | 'replicated' | 'ledger'
+
+/** What the ledger decided of an order. */
+export interface Fate {
+  readonly orderId: string
+  readonly state: 'paid' | 'released'
+  readonly reason: ReleaseReason | null
+  /** By the ledger's clock, in virtual time. */
+  readonly atMs: number
+  /** Clocks when a hold was found overdue; null for all else. */
+  readonly overdue: Lapse | null
+}
+
+/** Null where there is none. */
+export interface UnlikeOrder {
+  readonly orderId: string
+  readonly inLedger: string | null
+  readonly inStore: string | null
+}
 
 export interface StockChangeSeen {
   readonly fareId: string
@@ -32,7 +50,12 @@ export interface Evidence {
   readonly buyers: ReadonlyMap<string, number>
   /** What the ledger decided. */
   readonly fates: ReadonlyMap<string, Fate>
+  /** Orders whose fate the store would not take. */
   readonly conflicts: ReadonlySet<string>
+  /** Orders on which store and ledger do not agree at the end. */
+  readonly unlike: readonly UnlikeOrder[]
+  /** Orders that buyers asked for, and there were said to be none. */
+  readonly notFound: readonly { readonly orderId: string; readonly invokedMs: number; readonly completedMs: number }[]
   /** What faults took from the store, by order. */
   readonly lost: ReadonlyMap<string, Loss>
   readonly losses: readonly Loss[]
@@ -59,8 +82,8 @@ export interface Evidence {
   readonly unanswered: readonly string[]
   /** A wall clock jumped, or ran differently: times of different clocks cannot be compared closely. */
   readonly hasSteppedClocks: boolean
-  /** A store was found behind, and an operator was told. */
-  readonly wasAlarmed: boolean
+  /** When an operator was last told of a sale that stays closed, or that was put together again. */
+  readonly toldMs: number
   readonly hasConverged: boolean
   readonly endMs: number
 }

@@ -55,15 +55,35 @@ export function noneLost(evidence: Evidence): Violation[] {
   })
 }
 
+/** An order is there as soon as its buyer was told of it. Whoever reads the losing side of a split does not find it. */
+export function ordersAreThere({ history, notFound, lost, splits }: Evidence): Violation[] {
+  const told = new Map(
+    history.flatMap((purchase) => {
+      const order = acknowledged(purchase)
+      return order === null ? [] : [[order.orderId, order.atMs] as const]
+    }),
+  )
+  const missing = notFound.find(({ orderId, invokedMs, completedMs }) => {
+    const isSplit = splits.some(({ fromMs, toMs }) => invokedMs <= toMs && completedMs >= fromMs)
+    return (told.get(orderId) ?? Number.POSITIVE_INFINITY) <= invokedMs && !lost.has(orderId) && !isSplit
+  })
+  if (missing === undefined) return []
+  return [
+    {
+      rule: 'not_found',
+      witness: `${missing.orderId} was asked for at ${missing.invokedMs.toFixed(1)} ms, after its buyer was told of it`,
+    },
+  ]
+}
+
 /**
  * A store found behind is told to an operator: some node that ran from then on knew more. Not when all of that was back
  * before any sale was opened again: then nothing is missing, and whoever had asked by then finds a store that is whole.
  */
-export function lossIsTold({ wasAlarmed, losses, disturbedMs }: Evidence): Violation[] {
-  if (wasAlarmed) return []
+export function lossIsTold({ toldMs, losses, disturbedMs }: Evidence): Violation[] {
   for (const { kind, atMs, entries, knowers, isUndone } of losses) {
     const knower = knowers.find((id) => (disturbedMs.get(id) ?? Number.NEGATIVE_INFINITY) < atMs)
-    if (knower === undefined || kind === 'split_brain' || isUndone) continue
+    if (knower === undefined || kind === 'split_brain' || isUndone || toldMs >= atMs) continue
     const witness = `${kind} took ${entries} writes at ${atMs.toFixed(1)} ms, ${knower} had seen them, and nobody was told`
     return [{ rule: 'silent_loss', witness }]
   }
@@ -77,12 +97,45 @@ interface Interval {
   readonly toMs: number
 }
 
+/** A fault took it that its `ack` does not survive. */
+function mayBeLost({ ack, lost }: Evidence, orderId: string): boolean {
+  const loss = lost.get(orderId)
+  return loss !== undefined && !SURVIVES[ack].has(loss.kind)
+}
+
+/**
+ * A new order that its buyer was told of is not taken back for want of room in the ledger: never where it had to be in
+ * the ledger first, else only where the store may have lost orders and sold their tickets again, or where two operators
+ * set a stock at once: then store and ledger may have another each for a while.
+ */
+export function noneTakenBack({ ack, history, fates, losses, stockChanges }: Evidence): Violation[] {
+  if (ack !== 'ledger' && (losses.length > 0 || stockChanges.some((one) => hasRival(one, stockChanges)))) return []
+  for (const purchase of history) {
+    const order = purchase.attempts.find(({ status, orderId }) => status === 201 && isConflict(fates, orderId))
+    if (order === undefined) continue
+    return [{ rule: 'taken_back', witness: `${name(purchase)} was told of ${order.orderId}, and it was a conflict` }]
+  }
+  return []
+}
+
+function hasRival(change: StockChangeSeen, changes: readonly StockChangeSeen[]): boolean {
+  return changes.some(
+    (other) =>
+      other !== change &&
+      other.fareId === change.fareId &&
+      other.invokedMs <= change.completedMs &&
+      change.invokedMs <= other.completedMs,
+  )
+}
+
+function isConflict(fates: Evidence['fates'], orderId: string | null): boolean {
+  return fates.get(orderId ?? '')?.reason === 'conflict'
+}
+
 /** For how long a buyer surely has an order: from being told of it until it may first have gone. */
 function tenures(evidence: Evidence): Interval[] {
   const goneMs = new Map<string, number>()
-  for (const { orderId, atMs, state } of evidence.settled) {
-    if (state === 'released' && !goneMs.has(orderId)) goneMs.set(orderId, atMs)
-  }
+  for (const { orderId, atMs, state } of evidence.fates.values()) if (state === 'released') goneMs.set(orderId, atMs)
   const seen = new Set<string>()
   const actsOn = groupBy(
     evidence.history.flatMap(({ acts }) => acts),
@@ -90,7 +143,7 @@ function tenures(evidence: Evidence): Interval[] {
   )
   return evidence.history.flatMap((purchase) => {
     const order = acknowledged(purchase)
-    if (order === null || seen.has(order.orderId) || evidence.lost.has(order.orderId)) return []
+    if (order === null || seen.has(order.orderId) || mayBeLost(evidence, order.orderId)) return []
     seen.add(order.orderId)
     const acts = actsOn.get(order.orderId) ?? []
     const cancelMs = Math.min(...acts.map((act) => (act.kind === 'cancel' ? act.invokedMs : Number.POSITIVE_INFINITY)))
@@ -99,7 +152,11 @@ function tenures(evidence: Evidence): Interval[] {
     const lapseMs = isPaid ? Number.POSITIVE_INFINITY : firstMs + evidence.holdMs * (1 - SKEW_MAX)
     // Clocks that jump may end a hold at any time; then the store's own record of its release counts.
     const toMs = evidence.hasSteppedClocks ? (goneMs.get(order.orderId) ?? Number.POSITIVE_INFINITY) : lapseMs
-    return [{ purchase, orderId: order.orderId, fromMs: order.atMs, toMs: Math.min(cancelMs, toMs) }]
+    // Its buyer reads so at once.
+    const conflictMs = isConflict(evidence.fates, order.orderId)
+      ? (goneMs.get(order.orderId) ?? 0)
+      : Number.POSITIVE_INFINITY
+    return [{ purchase, orderId: order.orderId, fromMs: order.atMs, toMs: Math.min(cancelMs, toMs, conflictMs) }]
   })
 }
 
@@ -123,11 +180,13 @@ export function neverOversold(evidence: Evidence): Violation[] {
 
 /** P5: at every instant, by what buyers were told. */
 export function withinLimit(evidence: Evidence): Violation[] {
-  const byBuyer = groupBy(tenures(evidence), ({ purchase }) => purchase.buyer)
-  return [...byBuyer].flatMap(([buyer, own]) => {
-    const over = sweep(own).find(({ tickets }) => tickets > evidence.limitPerBuyer)
+  // The store alone keeps the limit, also with `ack: ledger`.
+  const own = tenures(evidence).filter(({ orderId }) => !evidence.lost.has(orderId))
+  const byBuyer = groupBy(own, ({ purchase }) => purchase.buyer)
+  return [...byBuyer].flatMap(([buyer, intervals]) => {
+    const over = sweep(intervals).find(({ tickets }) => tickets > evidence.limitPerBuyer)
     if (over === undefined) return []
-    const ids = own.map(({ orderId }) => orderId).join(', ')
+    const ids = intervals.map(({ orderId }) => orderId).join(', ')
     const witness = `${buyer} holds ${over.tickets} tickets at ${over.atMs.toFixed(1)} ms, the limit is ${evidence.limitPerBuyer}: ${ids}`
     return [{ rule: 'over_limit', witness }]
   })
@@ -147,26 +206,17 @@ function sweep(intervals: readonly Interval[]): { readonly atMs: number; readonl
 
 /**
  * A change that was done binds from then on, unless writes were lost since it was asked for: it may be one of them; or
- * unless another, asked for before, was under way and may be carried out after it: the ledger keeps those apart, the
- * store alone does not.
+ * unless another was under way meanwhile, or was never answered: what was begun in the ledger is completed some time.
  */
 function stockAtMost({ stockChanges, losses }: Evidence, fareId: string, initial: number, atMs: number): number {
   let most = initial
   for (const change of stockChanges) {
     if (change.fareId !== fareId || change.invokedMs > atMs) continue
     const isKept = losses.every((loss) => loss.atMs < change.invokedMs)
-    const isCertain = change.isDone && change.completedMs <= atMs && isKept
-    const late = stockChanges.filter((other) => other.fareId === fareId && mayFollow(other, change))
-    most = isCertain ? Math.max(change.stock, ...late.map(({ stock }) => stock)) : Math.max(most, change.stock)
+    const isCertain = change.isDone && change.completedMs <= atMs && isKept && !hasRival(change, stockChanges)
+    most = isCertain ? change.stock : Math.max(most, change.stock)
   }
   return most
-}
-
-/** A command that went astray acts within so long, or never. */
-const ASTRAY_MS = 4000
-
-function mayFollow(other: StockChangeSeen, done: StockChangeSeen): boolean {
-  return !other.isDone && other.invokedMs < done.completedMs && done.completedMs < other.invokedMs + ASTRAY_MS
 }
 
 /** P4: one order per key, made once, the same id every time. */
