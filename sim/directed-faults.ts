@@ -120,8 +120,49 @@ export function copyOfFleet(world: World, later: Later): void {
 }
 
 /**
+ * A node that was away for almost as long as the dead are is back, and a copy from just before it came takes the store's
+ * place. Its coordinator looks before that node is heard again, and calls it dead: under the very epoch that it was given
+ * in the history that is lost.
+ */
+export function copyBeforeJoin(world: World, later: Later): void {
+  const { cluster, kernel, nodes, scenario } = world
+  const { host, link } = nodes[kernel.random.below(nodes.length)] as Target
+  if (!host.isUp || host.isPaused || !cluster.primary.isUp || cluster.stale !== null) return
+  const before = cluster.primary.log.length
+  const isThere = (): boolean => !world.isHealing && cluster.primary.isUp && cluster.stale === null
+  const waitForDeath = (): void => {
+    if (world.isHealing) return
+    const isDead = cluster.primary.stock.fleetRecord.nodes.get(host.id)?.state === 'dead'
+    if (isDead) link.mend(false)
+    else kernel.schedule(null, 10, 'look', waitForDeath)
+  }
+  const waitForJoin = (): void => {
+    const joined = cluster.primary.log.findIndex(
+      ({ room, verb, args }, place) =>
+        place >= before && room === 'fleet' && verb === 'join' && isNode(args[0], host.id),
+    )
+    if (!isThere() || link.isCut) return
+    if (joined < 0) return kernel.schedule(null, 1, 'look', waitForJoin)
+    link.cut({ to: true, from: false, onEffect: () => {} })
+    cluster.restoreInPlace(Math.max(joined, world.saleMadeEntries))
+    world.effect('copy_before_join')
+    waitForDeath()
+  }
+  host.crash()
+  later(scenario.deadAfterMs - 400, () => {
+    host.start()
+    waitForJoin()
+  })
+}
+
+function isNode(about: unknown, id: string): boolean {
+  return (about as { readonly id: string }).id === id
+}
+
+/**
  * News of a single ticket that comes back overtakes the zero before it: the zero arrives most of a second late, just
  * after a winner's repeat has brought the news, the next heartbeat is slow as well, and then somebody wants that ticket.
+ * It takes a zero that is news to the heartbeat: what its sender has heard of is not said again.
  */
 export function overtakenNews(world: World): void {
   const { kernel, nodes, cluster, buyers, scenario } = world
@@ -131,11 +172,11 @@ export function overtakenNews(world: World): void {
     kernel.schedule(null, ms, 'overtaken', () => {
       if (!world.isHealing) run()
     })
-  const look = (triesLeft: number): void =>
+  const look = (triesLeft: number, heardSeq: number): void =>
     link.whenAsked('sales', 'heartbeat', () => {
       const fare = cluster.primary.stock.saleRecords.get(SALE_ID)?.fares.get(fareId)
       if (world.isHealing || triesLeft === 0) return
-      if (fare?.remaining !== 0) return look(triesLeft - 1)
+      if (fare?.remaining !== 0 || fare.seq === heardSeq) return look(triesLeft - 1, fare?.seq ?? 0)
       link.delayReply(760)
       at(25, () => world.addStock(1))
       at(690, () => buyers.repeatOfWinner(fareId, host.id))
@@ -143,7 +184,7 @@ export function overtakenNews(world: World): void {
       for (let ms = 1150; ms < 1650; ms += 100) at(ms, () => buyers.askAt(host.id, fareId))
       world.effect('overtaken_news')
     })
-  look(12)
+  look(20, 0)
 }
 
 /** A node stands still from asking how things are until long after the answer, and meanwhile something changes. */

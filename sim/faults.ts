@@ -6,6 +6,7 @@ import type { Random } from '../runtime/random.ts'
 import {
   bornAgain,
   copyAtCertify,
+  copyBeforeJoin,
   copyBeside,
   copyOfFleet,
   lateNetwork,
@@ -39,6 +40,7 @@ export type FaultKind =
   | 'copy_at_certify'
   | 'born_again'
   | 'copy_of_fleet'
+  | 'copy_before_join'
   | 'overtaken_news'
   | 'pause_at_heartbeat'
   | 'pause_at_door'
@@ -100,6 +102,7 @@ const OF_PROFILE: Readonly<Record<Exclude<Profile, 'mixed'>, readonly Plan[]>> =
   ],
   fleet: [
     { once: 'copy_of_fleet', others: ['slow', 'store_stall'] },
+    { once: 'copy_before_join', others: ['slow', 'store_stall'] },
     { once: 'pause', others: RESTLESS },
   ],
   last_ticket: [{ once: 'overtaken_news', others: ['overtaken_news', 'overtaken_news', 'slow', 'bad_network'] }],
@@ -219,6 +222,8 @@ function begin(world: World, kind: FaultKind, isLossy: boolean): void {
       return bornAgain(world, later)
     case 'copy_of_fleet':
       return copyOfFleet(world, later)
+    case 'copy_before_join':
+      return copyBeforeJoin(world, later)
     case 'overtaken_news':
       return overtakenNews(world)
     case 'late_network':

@@ -28,6 +28,8 @@ interface Call {
   readonly resolve: (reply: unknown) => void
   readonly reject: (error: StoreError) => void
   isDone: boolean
+  /** How long its reply takes; 0 for as long as any. */
+  replyMs: number
 }
 
 export class StoreLink {
@@ -48,7 +50,8 @@ export class StoreLink {
   #isConnecting = false
   #isWatching = false
   #awaited: { readonly room: StoreRoom; readonly verb: string; readonly act: () => void } | null = null
-  #replyDelayMs = 0
+  /** What {@link whenAsked} waited for. */
+  #asked: Call | null = null
 
   constructor(host: Host, cluster: StoreCluster) {
     this.weather = cluster.calm
@@ -64,9 +67,9 @@ export class StoreLink {
     this.#awaited = { room, verb, act }
   }
 
-  /** The next reply takes so long. */
+  /** The reply to what was asked just now ({@link whenAsked}) takes so long, whatever else is answered meanwhile. */
   delayReply(ms: number): void {
-    this.#replyDelayMs = ms
+    if (this.#asked !== null) this.#asked.replyMs = ms
   }
 
   /** Some command of this process may yet be carried out. */
@@ -133,14 +136,16 @@ export class StoreLink {
       }
       const { life } = this.#host
       const sentMs = this.#kernel.nowMs
-      const call: Call = { room, verb, args, server, life, sentMs, resolve, reject, isDone: false }
+      const call: Call = { room, verb, args, server, life, sentMs, resolve, reject, isDone: false, replyMs: 0 }
       this.#open.add(call)
       if (!this.#isWatching) this.#watch()
       this.#send(call)
       const awaited = this.#awaited
       if (awaited === null || awaited.room !== room || awaited.verb !== verb) return
       this.#awaited = null
+      this.#asked = call
       awaited.act()
+      this.#asked = null
     })
   }
 
@@ -220,10 +225,9 @@ export class StoreLink {
   }
 
   #reply(call: Call, deliver: () => void): void {
-    const delayMs = this.#replyDelayMs
-    this.#replyDelayMs = 0
-    const atMs = delayMs > 0 ? this.#kernel.nowMs + delayMs : this.#inOrder(this.#lastReplyMs)
-    if (delayMs === 0) this.#lastReplyMs = atMs
+    const { replyMs } = call
+    const atMs = replyMs > 0 ? this.#kernel.nowMs + replyMs : this.#inOrder(this.#lastReplyMs)
+    if (replyMs === 0) this.#lastReplyMs = atMs
     if (call.life !== this.#host.life) return
     this.#kernel.schedule(this.#host, atMs - this.#kernel.nowMs, 'reply', () => {
       if (this.#cut?.from === true) {
