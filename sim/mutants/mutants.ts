@@ -20,6 +20,10 @@ const FARE = 'node/quota/fare-quota.ts'
 const WINNERS = 'node/quota/winners.ts'
 const DESK = 'node/sale-desk.ts'
 const MEMBER = 'node/fleet-member.ts'
+const MEMORY_LEDGER = 'orders/ledger/memory-ledger.ts'
+const FATES = 'orders/pipeline/fates.ts'
+const SETTLING = 'orders/pipeline/settling.ts'
+const RECOVERY = 'orders/recovery/recovery.ts'
 const REOPEN = 'orders/recovery/reopen.ts'
 const CYCLE = 'coordinator/daemon/cycle.ts'
 
@@ -310,5 +314,78 @@ export const MUTANTS: readonly Mutant[] = [
     file: CYCLE,
     find: 'if (!fleet.certified || this.#isBehindPlan(fleet)) {',
     replace: 'if (!fleet.certified) {',
+  },
+  // The orders side.
+  {
+    name: 'takes-fenced',
+    file: MEMORY_LEDGER,
+    find: "if (sale.era !== batch.storeEra) return { outcome: 'fenced', era: sale.era }",
+    replace: '',
+  },
+  {
+    name: 'cursor-not-compared',
+    file: MEMORY_LEDGER,
+    find: "if (compareVersions(sale.taken, batch.after) !== 0) return { outcome: 'moved', taken: sale.taken }",
+    replace: '',
+  },
+  {
+    name: 'one-clock-is-enough',
+    file: 'orders/ledger/fate.ts',
+    find: 'Math.min(ledgerNowMs, storeNowMs)',
+    replace: 'Math.max(ledgerNowMs, storeNowMs)',
+  },
+  {
+    name: 'never-expires',
+    file: 'orders/pipeline/sweep.ts',
+    find: 'const lapsed = await ledger.expire(saleId, storeNowMs, AT_A_TIME)',
+    replace: 'const lapsed = [] as const',
+  },
+  {
+    name: 'never-reconciles',
+    file: 'orders/pipeline/reconcile.ts',
+    find: 'await settling.settleOrders(found.filter(({ id }) => !settling.isStuck(id)))',
+    replace: '',
+  },
+  {
+    name: 'row-not-made-sure-of',
+    file: FATES,
+    find: "if (result.outcome === 'no_such_order') {",
+    replace: "if (result.outcome === ('' as string)) {",
+  },
+  {
+    name: 'settled-is-settled',
+    file: SETTLING,
+    find: 'await ledger.markSettled(fates, { saleId, version })',
+    replace: 'await ledger.markSettled(fates)',
+  },
+  {
+    name: 'reads-the-ledger-alone',
+    file: 'orders/order-reader.ts',
+    find: 'return row ?? this.findInStore(orderId)',
+    replace: 'return row',
+  },
+  {
+    name: 'tells-before-it-is-kept',
+    file: 'node/teller.ts',
+    find: 'if (acknowledger !== undefined && hasOrder(verdict)) orders.push(',
+    replace: 'if (acknowledger === null && hasOrder(verdict)) orders.push(',
+  },
+  {
+    name: 'wish-not-compared',
+    file: 'orders/recovery/union.ts',
+    find: ' && fareId === row.fareId && quantity === row.quantity',
+    replace: '',
+  },
+  {
+    name: 'judges-an-old-look',
+    file: RECOVERY,
+    find: 'const present = await port.sales.read(saleId, rules)',
+    replace: 'const present = snapshot',
+  },
+  {
+    name: 'recount-hides-a-loss',
+    file: RECOVERY,
+    find: 'return store === null ? [] : testimonies.flatMap((node) => reasonsOfNode(store, node))',
+    replace: 'return []',
   },
 ]
