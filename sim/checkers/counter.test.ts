@@ -201,6 +201,26 @@ describe('a lowered stock', () => {
   })
 })
 
+describe('a ticket that is left', () => {
+  const left = { fares: [{ fareId: 'a', stock: 3, remaining: 1, held: 2, paid: 0 }] }
+  const orders = new Map([...ORDERS, ['o9', { ...order('o9', 'b3'), state: 'released' as const }]])
+  const forgotten = new Map([
+    ['o9', { ...LOSS, kind: 'older_copy' as const, knowers: [], givenAgain: [1, 2] as const }],
+  ])
+  const rules = (change: Partial<Evidence>): string[] =>
+    violationsOf(ordinary({ ...left, orders, lost: forgotten, holdMs: 300_000, ...change })).map(({ rule }) => rule)
+
+  it('is not stranded where an unnoticed older copy holds it until the end of a long hold', () => {
+    expect(rules({})).not.toContain('stranded')
+  })
+
+  it('is, where that hold lapsed meanwhile, somebody knew better, or there was no such copy', () => {
+    expect(rules({ holdMs: 1500 })).toContain('stranded')
+    expect(rules({ lost: new Map([['o9', LOSS]]) })).toContain('stranded')
+    expect(rules({ lost: new Map() })).toContain('stranded')
+  })
+})
+
 describe('a hold that came back with an old history', () => {
   const orders = new Map([...ORDERS, ['o9', order('o9', 'b3')]])
   const taken = { ...LOSS, atMs: 150 }
