@@ -30,4 +30,5 @@ export const REGRESSIONS: readonly Regression[] = [
   { seed: 920_018_953, found: 'a store was opened although a node that only it had known called it and had seen more' },
   { seed: 1_922_667_934, found: 'the time for nodes to come to a store ran while that store was down' },
   { seed: 4_152_558_799, found: 'a plan under way when its lease ended was thought never to have been applied' },
+  { seed: 700_006_796, found: 'a store that was put together again and opened, with no answer, was told to nobody' },
 ]

@@ -2,7 +2,9 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { TestNode, testWorld, type TestWorld } from '../../coordinator/operations/testing/test-world.ts'
 import type { AdminAnswer } from '../../http/admin-server.ts'
+import { SILENT } from '../../runtime/log.ts'
 import type { Order, Version } from '../../stock/core/words.ts'
+import { StoreError } from '../../stock/port.ts'
 import { inMemoryOrders, type InMemoryOrders } from '../testing/in-memory-orders.ts'
 import { RIVAL_SILENT_MS_MAX } from './rival.ts'
 
@@ -473,6 +475,28 @@ async function sellAroundACopy(): Promise<ReturnType<typeof world.record>> {
   return copy
 }
 
+/** The call is carried out. */
+function loseAnswerTo(call: 'openUnion' | 'certify'): void {
+  const { sales } = world.port
+  const carryOut = sales[call].bind(sales) as (...given: unknown[]) => Promise<never>
+  vi.spyOn(sales, call).mockImplementationOnce(async (...given: unknown[]) => {
+    await carryOut(...given)
+    throw new StoreError('unreachable', 'unknown', 'connection lost')
+  })
+}
+
+/** That only their node told, which keeps no journal. */
+async function loseOrders(): Promise<void> {
+  await n1.sell('o1', 'alice')
+  await go(200, [n1, n2])
+  const copy = structuredClone(world.record('demo'))
+  await n2.sell('o2', 'bob', 2)
+  await go(200, [n1, n2])
+  world.stock.saleRecords.set('demo', copy)
+  world.restartStore()
+  await go(1000, [])
+}
+
 describe('a store that lost orders', () => {
   it('has them back from the ledger and from what nodes told, by itself, and its counters follow', async () => {
     for (const node of [n1, n2]) node.keepJournal()
@@ -553,6 +577,59 @@ describe('a store that lost orders', () => {
     await go(3000, [], o2)
     expect((await demo()).certified).toBe(false)
     expect(reasons(o2)).toContain('did not see the sale sell')
+  })
+
+  describe('and was opened, with no answer', () => {
+    const openings = { union: 'openUnion', whole: 'certify' } as const
+
+    it.each(['union', 'whole'] as const)('says so once it sees it sell: %s', async (how) => {
+      for (const node of [n1, n2]) node.keepJournal()
+      await takenUpTo((await demo()).version.seq)
+      loseAnswerTo(openings[how])
+      const copy = how === 'union' ? await sellAroundACopy() : null
+      await go(200, [n1, n2])
+      if (copy !== null) world.stock.saleRecords.set('demo', copy)
+      world.restartStore()
+      await go(2000, [])
+      expect((await demo()).certified).toBe(true)
+      expect(o1.recovery.recovered()).toMatchObject([{ how, reasserted: how === 'union' ? 2 : 0 }])
+      expect(o1.recovery.recovered()[0]?.forMs).toBeGreaterThan(0)
+      expect(o1.recovery.withoutSaleMs).toBe(o1.recovery.recovered()[0]?.forMs)
+    })
+
+    it('also what may be lost, and when the store is in yet another life by then', async () => {
+      await loseOrders()
+      loseAnswerTo('openUnion')
+      await expect(post('/admin/sales/demo/recover')).rejects.toMatchObject({ outcome: 'unknown' })
+      world.restartStore()
+      const o2 = another()
+      await go(2000, [], o2)
+      expect(o2.recovery.recovered()).toMatchObject([{ how: 'whole' }])
+      await go(400, [])
+      expect(o1.recovery.recovered()).toMatchObject([
+        { how: 'operator', unaccounted: [expect.stringContaining('node n1'), expect.stringContaining('node n2')] },
+      ])
+    })
+
+    it('has told its operator of what may be lost before it was opened', async () => {
+      await loseOrders()
+      const alarm = vi.spyOn(SILENT, 'error')
+      const opening = vi.spyOn(world.port.sales, 'openUnion').mockImplementationOnce(() => new Promise(() => {}))
+      void post('/admin/sales/demo/recover')
+      await vi.waitFor(() => expect(opening).toHaveBeenCalled())
+      expect(alarm).toHaveBeenCalledWith(expect.anything(), 'ALARM: acknowledged orders may be lost')
+      alarm.mockRestore()
+    })
+
+    it('is not taken for open when another process opened it', async () => {
+      await loseOrders()
+      vi.spyOn(world.port.sales, 'openUnion').mockRejectedValueOnce(new StoreError('unreachable', 'unknown', 'lost'))
+      await expect(post('/admin/sales/demo/recover')).rejects.toMatchObject({ outcome: 'unknown' })
+      await anotherWithLedgerAck().rounds.recover('demo')
+      await go(400, [])
+      expect((await demo()).certified).toBe(true)
+      expect(o1.recovery.recovered()).toEqual([])
+    })
   })
 
   it('with `ack: ledger` is opened by any process, without any node', async () => {

@@ -39,7 +39,7 @@ import {
   type ReopenDecision,
 } from './reopen.ts'
 import { isRivalAtWork } from './rival.ts'
-import { lostRace, type UnionReport, uniteSale } from './union.ts'
+import { lostRace, type United, uniteSale } from './union.ts'
 import { type LastSeen, unaccounted } from './witnesses.ts'
 
 /** No order has this id, so settling it changes nothing. */
@@ -105,6 +105,12 @@ interface UnionCase {
   readonly how: 'union' | 'operator' | 'recount'
 }
 
+/** A sale that a store was told to open. */
+interface Opening {
+  readonly era: number
+  readonly recovered: Omit<Recovered, 'forMs' | 'version'>
+}
+
 /** A sale that does not sell, and why. */
 export interface OpenCase {
   readonly saleId: string
@@ -133,6 +139,8 @@ export class Recovery {
   readonly #begun = new Map<string, number>()
   /** By sale: as it was when it last sold. */
   readonly #lastSeen = new Map<string, LastSeen & Pick<SaleSnapshot, 'fares'>>()
+  /** By sale: until the store's answer came, or it was seen to be open. */
+  readonly #openings = new Map<string, Opening>()
   readonly #recovered: Recovered[] = []
   #count = 0
   #withoutSaleMs = 0
@@ -180,9 +188,11 @@ export class Recovery {
     const mark = this.#parts.marks.get(saleId)
     const behind = snapshot !== null && mark !== null && compareVersions(snapshot.version, mark) < 0
     const whole = snapshot !== null && snapshot.certified && !behind && snapshot.version.era === sale.era
-    if (whole && this.#cases.has(saleId)) this.#parts.log.info({ saleId }, 'the sale is whole')
-    if (whole) this.#closeCase(saleId)
-    return whole
+    if (!whole) return false
+    this.#noteUnanswered(saleId, snapshot)
+    if (this.#cases.has(saleId)) this.#parts.log.info({ saleId }, 'the sale is whole')
+    this.#closeCase(saleId)
+    return true
   }
 
   /** Looks at one sale that is not whole, and reopens it if nothing can be missing. */
@@ -354,9 +364,16 @@ export class Recovery {
     const known = lost.length > 0 || how === 'recount' ? [] : unitedNodes(reports)
     const report = await uniteSale(
       { ledger, store: port.sales, monotonicMs },
-      { sale, era, floorSeq, nodes: known, told },
+      {
+        sale,
+        era,
+        floorSeq,
+        nodes: known,
+        told,
+        onUnited: (united) => this.#tellUnion(saleId, era, how, united, lost),
+      },
     )
-    this.#tellUnion(saleId, how, report, lost)
+    this.#noteOpened(saleId, report.version)
     await this.#noteOpen(saleId, report.version)
     return report.version
   }
@@ -367,36 +384,39 @@ export class Recovery {
     return store === null ? [] : testimonies.flatMap((node) => reasonsOfNode(store, node))
   }
 
-  #tellUnion(saleId: string, how: Recovered['how'], report: UnionReport, lost: readonly string[]): void {
+  /** Before the store is opened: this process may not hear of that, or end. */
+  #tellUnion(saleId: string, era: number, how: Recovered['how'], united: United, lost: readonly string[]): void {
     const { log } = this.#parts
-    const { reasserted, fromJournals, conflicts, setAside, version } = report
+    const { reasserted, fromJournals, conflicts, setAside } = united
     const lastFares = this.#lastSeen.get(saleId)?.fares ?? []
-    const fares = report.fares.map(({ fareId, held, paid }) => {
+    const fares = united.fares.map(({ fareId, held, paid }) => {
       const before = lastFares.find((fare) => fare.fareId === fareId)
       return { fareId, before: before === undefined ? null : before.held + before.paid, now: held + paid }
     })
     if (conflicts.length > 0) log.error({ saleId, orderIds: conflicts }, 'ALARM: orders that do not fit the stock')
     if (setAside.length > 0) log.error({ saleId, orderIds: setAside }, 'ALARM: orders were set aside')
     if (lost.length > 0) log.error({ saleId, reasons: lost, fares }, 'ALARM: acknowledged orders may be lost')
-    this.#note({
-      saleId,
-      how,
-      version,
-      reasserted,
-      fromJournals,
-      conflicts: conflicts.length,
-      unaccounted: lost,
-      fares,
-    })
+    const counts = { reasserted, fromJournals, conflicts: conflicts.length }
+    log.info({ saleId, how, era, ...counts }, 'the sale is put together again')
+    this.#openings.set(saleId, { era, recovered: { saleId, how, ...counts, unaccounted: lost, fares } })
   }
 
-  #note(recovered: Omit<Recovered, 'forMs'>): void {
-    const one = { ...recovered, forMs: this.forMs(recovered.saleId) }
-    this.#withoutSaleMs += one.forMs
+  #noteOpened(saleId: string, version: Version): void {
+    const opening = this.#openings.get(saleId)
+    // A look came first.
+    if (opening === undefined) return
+    this.#openings.delete(saleId)
+    const one = { ...opening.recovered, version, forMs: this.forMs(saleId) }
     this.#count += 1
     this.#recovered.push(one)
     if (this.#recovered.length > RECOVERED_KEPT) this.#recovered.shift()
-    this.#parts.log.info({ ...one, version: show(one.version) }, 'the sale is open again under a new era')
+    this.#parts.log.info({ ...one, version: show(version) }, 'the sale is open again under a new era')
+  }
+
+  /** The answer was lost, or is under way. The store may have begun yet another era since. */
+  #noteUnanswered(saleId: string, { version, unitedEra }: SaleSnapshot): void {
+    const era = this.#openings.get(saleId)?.era
+    if (era === version.era || era === unitedEra) this.#noteOpened(saleId, version)
   }
 
   /** What the store was told, or somebody saw of it, is noted under the era before: until that has moved. */
@@ -416,11 +436,12 @@ export class Recovery {
 
   async #open(saleId: string, era: number, expected: Version, floorSeq: number): Promise<Version> {
     const { port } = this.#parts
+    const none = { reasserted: 0, fromJournals: 0, conflicts: 0, unaccounted: [], fares: [] }
+    this.#openings.set(saleId, { era, recovered: { saleId, how: 'whole', ...none } })
     const reply = await port.sales.certify(saleId, expected, era, floorSeq)
     if (reply.outcome === 'no_such_sale') throw new OperationError('no_record', `sale "${saleId}" is gone`, { saleId })
     if (reply.outcome === 'lost_race') throw lostRace(saleId)
-    const none = { reasserted: 0, fromJournals: 0, conflicts: 0, unaccounted: [], fares: [] }
-    this.#note({ saleId, how: 'whole', version: reply.version, ...none })
+    this.#noteOpened(saleId, reply.version)
     await this.#noteOpen(saleId, reply.version)
     return reply.version
   }
@@ -444,6 +465,7 @@ export class Recovery {
   }
 
   #closeCase(saleId: string): void {
+    this.#withoutSaleMs += this.forMs(saleId)
     this.#cases.delete(saleId)
     this.#heard.delete(saleId)
     this.#answering.delete(saleId)

@@ -111,7 +111,7 @@ it(`puts ${ORDERS} orders together within the memory of a few thousand`, { timeo
         },
       },
     },
-    { sale: sale as unknown as LedgerSale, era: ERA, floorSeq: 1, nodes: [], told: async () => [] },
+    { sale: sale as unknown as LedgerSale, era: ERA, floorSeq: 1, nodes: [], told: async () => [], onUnited: () => {} },
   )
   const quarter = ORDERS / 4
   expect(report).toMatchObject({ reasserted: quarter, fromJournals: 0, conflicts: [], setAside: [] })

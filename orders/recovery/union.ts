@@ -29,10 +29,11 @@ export interface UnionTask {
   readonly nodes: readonly UnitedNode[]
   /** Asked of the nodes once the store sells nothing any more, so that nothing is told after it. */
   readonly told: () => Promise<readonly Order[]>
+  /** Called before the store is opened: whether its answer to that comes, or who is there to hear it, is not known. */
+  readonly onUnited: (united: United) => void
 }
 
-export interface UnionReport {
-  readonly version: Version
+export interface United {
   /** Orders that the store had lost, or had in an older state. */
   readonly reasserted: number
   /** Of them, those that only nodes' journals had. */
@@ -44,20 +45,26 @@ export interface UnionReport {
   readonly fares: readonly UnitedFare[]
 }
 
+export interface UnionReport extends United {
+  readonly version: Version
+}
+
 const PAGE = 1000
 /** Well below what others take for the silence of a process that is gone. */
 const WORD_EVERY_MS = 500
 
 export async function uniteSale(parts: UnionParts, task: UnionTask): Promise<UnionReport> {
   const { ledger, store } = parts
-  const { sale, era, floorSeq, nodes } = task
+  const { sale, era, floorSeq, nodes, told, onUnited } = task
   const saleId = sale.definition.id
   if ((await store.beginUnion(sale.definition, era)).outcome !== 'begun') throw lostRace(saleId)
   const union = new Union(parts, saleId, era)
-  await union.unite(await task.told())
+  await union.unite(await told())
   const present = await ledger.sale(saleId)
   if (present === null || present.era !== era) throw lostRace(saleId)
   const fares = union.faresOf(present)
+  const united = { ...union.report(), fares }
+  onUnited(united)
   const opened = await store.openUnion(saleId, era, {
     floorSeq: Math.max(floorSeq, union.seqMax),
     state: present.state,
@@ -66,7 +73,7 @@ export async function uniteSale(parts: UnionParts, task: UnionTask): Promise<Uni
     nodes,
   })
   if (opened.outcome !== 'certified') throw lostRace(saleId)
-  return { version: opened.version, ...union.report(), fares }
+  return { version: opened.version, ...united }
 }
 
 class Union {
