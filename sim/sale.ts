@@ -91,6 +91,7 @@ export function evidenceOf(world: World): Evidence {
     splits: cluster.splits,
     creations: witness.creations,
     settled: witness.settled,
+    reasserted: witness.reasserted,
     spans: witness.spans,
     doors: witness.doors,
     lawFault: witness.lawFault,

@@ -52,6 +52,12 @@ export interface Release {
   readonly wasDecided: boolean
 }
 
+/** An order that a union put into a store. */
+export interface Reassertion {
+  readonly orderId: string
+  readonly atMs: number
+}
+
 /** What the ledger says of an order at this moment; undefined when it has no row. */
 export type FateOf = (orderId: string) => Order['state'] | undefined
 
@@ -60,6 +66,7 @@ export class Witness {
   readonly doors: DoorSpan[] = []
   readonly creations: Creation[] = []
   readonly settled: Release[] = []
+  readonly reasserted: Reassertion[] = []
   /** The first command after which a law about stock was broken. */
   lawFault: string | null = null
   /** A call that was carried out although its caller belonged to an older era or membership. */
@@ -89,6 +96,7 @@ export class Witness {
     if (verb === 'confirm' || verb === 'heartbeat') this.#lookAtFences(server, verb, args[1] as Caller, outcome)
     if (verb === 'confirm')
       this.#onConfirm(server, args[1] as Caller, args[2] as readonly ConfirmItem[], reply as ConfirmReply | Stopped)
+    if (verb === 'reassert' && outcome === 'reasserted') this.#onReassert(args[2] as readonly Order[])
     if (verb === 'openUnion' && outcome === 'certified') this.#recount(server)
     if (verb === 'settle') this.#onSettle(args[1] as readonly SettleItem[], reply as SettleReply | Stopped)
     this.#look(server)
@@ -119,6 +127,11 @@ export class Witness {
       if (reply.verdicts[index]?.status !== 'held') continue
       this.creations.push({ orderId, buyer, fareId, quantity, atMs, deadlineMs, storeMs, nodeId, state, isCertified })
     }
+  }
+
+  #onReassert(orders: readonly Order[]): void {
+    const atMs = this.#kernel.nowMs
+    this.reasserted.push(...orders.map(({ id }) => ({ orderId: id, atMs })))
   }
 
   /** What a union opens with is what its orders come to. */

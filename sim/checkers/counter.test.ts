@@ -69,6 +69,7 @@ function ordinary(more: Partial<Evidence> = {}): Evidence {
     splits: [],
     creations: [creation('o1', 'b1', 105), creation('o2', 'b2', 205)],
     settled: [],
+    reasserted: [],
     spans: [span(0, 105, 2, 0), span(105, 205, 1, 1), span(205, NEVER, 0, 2)],
     doors: [{ server: 's', fromMs: 0, toMs: NEVER, state: 'open' }],
     lawFault: null,
@@ -221,23 +222,68 @@ describe('a ticket that is left', () => {
   })
 })
 
-describe('a hold that came back with an old history', () => {
+/** One wish of b3, answered at these times; it was under way from 120 on. */
+function refused(...ms: number[]): Purchase {
+  const attempts = ms.map((completedMs, place) => ({
+    ...attempt(place === 0 ? 120 : completedMs - 10, 409, 'all_held'),
+    completedMs,
+  }))
+  return purchase('b3', attempts)
+}
+
+describe('a hold that came back after its buyer was refused', () => {
   const orders = new Map([...ORDERS, ['o9', order('o9', 'b3')]])
   const taken = { ...LOSS, atMs: 150 }
-  const back = { ...LOSS, kind: 'return_to_old' as const, atMs: 1000 }
-  const rules = (change: Partial<Evidence>): string[] =>
-    violationsOf(ordinary({ orders, lost: new Map([['o9', taken]]), toldMs: 9999, ...change })).map(({ rule }) => rule)
+  const returned = { ...LOSS, kind: 'return_to_old' as const, atMs: 1000 }
+  const byUnion: Partial<Evidence> = { reasserted: [{ orderId: 'o9', atMs: 1000 }] }
+  const byReturn: Partial<Evidence> = { losses: [taken, returned] }
+  function rules(change: Partial<Evidence>, ...ofB3: Purchase[]): string[] {
+    const evidence = ordinary({
+      history: [...HISTORY.filter(({ buyer }) => buyer !== 'b3'), ...(ofB3.length > 0 ? ofB3 : [refused(310)])],
+      orders,
+      creations: [...CREATIONS, creation('o9', 'b3', 140)],
+      lost: new Map([['o9', taken]]),
+      losses: [taken],
+      toldMs: 9999,
+      ...change,
+    })
+    return violationsOf(evidence).map(({ rule }) => rule)
+  }
 
-  it('is no ghost when its buyer was refused while it was away', () => {
-    expect(rules({ losses: [taken, back] })).not.toContain('ghost_hold')
+  it.each([
+    ['an old history', byReturn],
+    ['a union', byUnion],
+  ])('with %s, is no ghost when that was while it was away', (_, back) => {
+    expect(rules(back)).not.toContain('ghost_hold')
+    expect(rules(back, refused(310, 900))).not.toContain('ghost_hold')
+    const before = { reasserted: [{ orderId: 'o9', atMs: 149 }, ...(back.reasserted ?? [])] }
+    expect(rules({ ...back, ...before })).not.toContain('ghost_hold')
+    // Other wishes of the same buyer did not make it, whenever they were refused.
+    const others = [
+      purchase('b3', [attempt(100, 409, 'all_held'), attempt(2000, 409, 'all_held')], { key: 'key-no-2' }),
+    ]
+    expect(rules(back, refused(310), ...others)).not.toContain('ghost_hold')
   })
 
-  it('is one when no old history came back, or the refusal was before it went or after it came', () => {
-    expect(rules({ losses: [taken] })).toContain('ghost_hold')
-    expect(rules({ losses: [taken, { ...back, atMs: 160 }] })).toContain('ghost_hold')
-    expect(
-      rules({ losses: [{ ...taken, atMs: 900 }, back], lost: new Map([['o9', { ...taken, atMs: 900 }]]) }),
-    ).toContain('ghost_hold')
+  it.each([
+    ['an old history', byReturn],
+    ['a union', byUnion],
+  ])('with %s, is one when that was before it went, after it came, or nobody waited for it', (_, back) => {
+    expect(rules(back, refused(145))).toContain('ghost_hold')
+    expect(rules(back, refused(310, 1001))).toContain('ghost_hold')
+    expect(rules(back, refused(139))).toContain('ghost_hold')
+    expect(rules(back, { ...refused(310), quantity: 2 })).toContain('ghost_hold')
+    expect(rules({ ...back, creations: [...CREATIONS, creation('o9', 'b3', 119)] })).toContain('ghost_hold')
+    expect(rules({ ...back, lost: new Map() })).toContain('ghost_hold')
+  })
+
+  it('is one when nothing brought it back since it went', () => {
+    expect(rules({})).toContain('ghost_hold')
+    expect(rules({ losses: [{ ...returned, atMs: 149 }, taken] })).toContain('ghost_hold')
+    expect(rules({ reasserted: [{ orderId: 'o1', atMs: 1000 }] })).toContain('ghost_hold')
+    expect(rules({ reasserted: [{ orderId: 'o9', atMs: 149 }] })).toContain('ghost_hold')
+    const again = [...(byUnion.reasserted ?? []), { orderId: 'o9', atMs: 2000 }]
+    expect(rules({ reasserted: again }, refused(310, 1001))).toContain('ghost_hold')
   })
 })
 

@@ -3,7 +3,7 @@ import type { FareCounters, Order, ReleaseReason } from '../../stock/core/words.
 import type { History } from '../history.ts'
 import type { Lapse } from '../ledger-server.ts'
 import type { Loss } from '../store-cluster.ts'
-import type { Creation, DoorSpan, Release, Span } from '../witness.ts'
+import type { Creation, DoorSpan, Reassertion, Release, Span } from '../witness.ts'
 
 export type Ack = 'redis' | 'replicated' | 'ledger'
 
@@ -63,6 +63,8 @@ export interface Evidence {
   readonly splits: readonly { readonly fromMs: number; readonly toMs: number }[]
   readonly creations: readonly Creation[]
   readonly settled: readonly Release[]
+  /** Orders that unions put in, in that order. */
+  readonly reasserted: readonly Reassertion[]
   readonly spans: readonly Span[]
   readonly doors: readonly DoorSpan[]
   readonly lawFault: string | null

@@ -4,6 +4,7 @@
  * What an acknowledgement promises is in {@link SURVIVES}: an order that a fault took which its `ack` does not survive
  * is no violation, it is counted as lost, and the rest of the history is judged as it survived.
  */
+import type { Order } from '../../stock/core/words.ts'
 import { acknowledged, type Attempt, isOk, isUnknown, type Purchase } from '../history.ts'
 import type { LossKind } from '../store-cluster.ts'
 import type { Ack, Evidence, StockChangeSeen, Violation } from './evidence.ts'
@@ -366,7 +367,7 @@ export function heldOrdersAreKnown(evidence: Evidence): Violation[] {
   for (const order of evidence.orders.values()) {
     if (order.state === 'released' || byOrder.has(order.id)) continue
     const own = (byBuyer.get(order.buyer) ?? []).filter(({ fareId }) => fareId === order.fareId)
-    if (own.some(({ attempts }) => attempts.some(isUnknown)) || hasComeBack(evidence, order.id, own)) continue
+    if (own.some(({ attempts }) => attempts.some(isUnknown)) || hasComeBack(evidence, order, own)) continue
     const madeMs = evidence.creations.findLast(({ orderId }) => orderId === order.id)?.atMs ?? 0
     if (own.some(({ attempts }) => attempts.some((attempt) => isAnsweredElsewhere(attempt, madeMs, evidence)))) continue
     return [{ rule: 'ghost_hold', witness: `${order.buyer} has ${order.id} and was refused every time` }]
@@ -375,19 +376,30 @@ export function heldOrdersAreKnown(evidence: Evidence): Violation[] {
 }
 
 /**
- * An order that a fault took, that its buyer was then rightly refused, and that came back with the old history: no
- * process can know that it once was, and it lapses like any other hold.
+ * An order that a fault took, that its buyer was then rightly refused, and that came back: with the old history, or from
+ * the ledger, which had it before its node could hear of it. No process can know of both, and it lapses like any other hold.
  */
-function hasComeBack({ lost, losses }: Evidence, orderId: string, own: readonly Purchase[]): boolean {
-  const loss = lost.get(orderId)
-  if (loss === undefined) return false
-  const refusals = own.flatMap(({ attempts }) => attempts)
-  return losses.some(
-    ({ kind, atMs }) =>
-      kind === 'return_to_old' &&
-      atMs > loss.atMs &&
-      refusals.every(({ completedMs }) => completedMs > loss.atMs && completedMs <= atMs),
+function hasComeBack(evidence: Evidence, { id, quantity }: Order, own: readonly Purchase[]): boolean {
+  const loss = evidence.lost.get(id)
+  const made = evidence.creations.findLast(({ orderId, atMs }) => orderId === id && atMs <= (loss?.atMs ?? 0))
+  if (loss === undefined || made === undefined) return false
+  const asking = own.filter(
+    (purchase) =>
+      purchase.quantity === quantity &&
+      acknowledged(purchase) === null &&
+      purchase.attempts.some(({ invokedMs, completedMs }) => invokedMs <= made.atMs && completedMs >= made.atMs),
   )
+  const refusedMs = asking.flatMap(({ attempts }) => attempts.map(({ completedMs }) => completedMs))
+  const sinceMs = refusedMs.filter((ms) => ms >= made.atMs)
+  if (sinceMs.length === 0) return false
+  return backsOf(evidence, id, loss.atMs).some((backMs) => sinceMs.every((ms) => ms > loss.atMs && ms <= backMs))
+}
+
+/** When it may have come back, after it went. */
+function backsOf({ losses, reasserted }: Evidence, id: string, goneMs: number): number[] {
+  const returned = losses.filter(({ kind }) => kind === 'return_to_old')
+  const united = reasserted.find(({ orderId, atMs }) => orderId === id && atMs > goneMs)
+  return [...returned, ...(united === undefined ? [] : [united])].map(({ atMs }) => atMs)
 }
 
 /** P6: a "no" was true at some moment while it was asked, or up to a heartbeat's freshness before. */
