@@ -20,6 +20,10 @@ export const REGRESSIONS: readonly Regression[] = [
     found: 'an older copy that came after a store was judged to have everything was opened, untold',
   },
   {
+    seed: 700_008_267,
+    found: 'orders that an unnoticed older copy made, and fates that it forgot, waited for the end of their holds',
+  },
+  {
     seed: 900_000_394,
     found: 'a store that lacked all nodes was opened on the word of one that had never seen the sale',
   },

@@ -6,7 +6,7 @@ import type { SaleActs } from '../orders/sales/sale-acts.ts'
 import type { StateChange } from '../stock/port.ts'
 import { Buyers } from './buyers.ts'
 import { type AskKeep, KEEP_WITHIN_MS } from '../http/keep-orders.ts'
-import { HOLD_MS_SHORT, mayStayUnlike } from './checkers/books.ts'
+import { mayStayUnlike } from './checkers/books.ts'
 import type { UnlikeOrder } from './checkers/evidence.ts'
 import { CoordinatorProcess, Disk } from './coordinator-process.ts'
 import { Edge } from './edge.ts'
@@ -22,13 +22,14 @@ import { type LossKind, StoreCluster } from './store-cluster.ts'
 import { LATE_MS_MAX } from './store-link.ts'
 import { Witness } from './witness.ts'
 
-/** Virtual time after healing in which everything must be sellable again; the scan for overdue holds comes by once a minute. */
+/** Virtual time after healing in which everything must be sellable again; holds are compared once a minute. */
 const CONVERGE_MS = 100_000
 /** So long a sale may stay recovering before the operator decides. */
 const OPERATOR_WAITS_MS = 3000
 const LOOK_EVERY_MS = 250
 /** Until everybody has heard of the last ticket that came back. */
 const NEWS_MS = 1100
+const HOLD_MS_SHORT = 10_000
 /** A command of the operator may still be carried out, whatever was answered: the longest latency with it. */
 const OPERATOR_UNCERTAIN_MS = LATE_MS_MAX + 500
 /** From the last purchase until store and ledger agree on every order. */
@@ -184,7 +185,7 @@ export class World {
 
   /** Nothing is on its way between ledger and store that will arrive. */
   get isBooked(): boolean {
-    return this.unlikeOrders().every(({ orderId }) => mayStayUnlike(this.cluster.lost, orderId))
+    return this.unlikeOrders().every((one) => mayStayUnlike(this.cluster.lost, one))
   }
 
   effect(kind: FaultKind): void {
@@ -338,7 +339,7 @@ export class World {
         this.#decideAsOperator()
       }
       // Short holds lapse first: a ticket that comes back later would be news to those who heard that none is left.
-      const isLapsed = scenario.definition.holdMs > HOLD_MS_SHORT || !(this.#hasHolds(record) || this.#isAnyForgotten())
+      const isLapsed = scenario.definition.holdMs > HOLD_MS_SHORT || !hasHolds(record)
       const isOperatorDone = this.kernel.nowMs > this.#operatorAtMs + OPERATOR_UNCERTAIN_MS
       const isSold = this.buyers.open === 0 && this.isBooked && isLapsed
       const isQuiet = isSold && isCertified && isOpen && isOperatorDone
@@ -407,16 +408,8 @@ export class World {
     }
     this.kernel.schedule(null, 600, 'end', end)
   }
+}
 
-  /** Over in the ledger, and held again in a store that forgot it: the scan for overdue holds gives its tickets back. */
-  #isAnyForgotten(): boolean {
-    return this.unlikeOrders().some(
-      ({ inLedger, inStore }) => inLedger !== null && inStore === 'held' && !inLedger.startsWith('held'),
-    )
-  }
-
-  #hasHolds(record: SaleRecord | undefined): boolean {
-    const holds = [...(record?.orders.values() ?? [])].filter(({ state }) => state === 'held')
-    return holds.some(({ id }) => !mayStayUnlike(this.cluster.lost, id))
-  }
+function hasHolds(record: SaleRecord | undefined): boolean {
+  return [...(record?.orders.values() ?? [])].some(({ state }) => state === 'held')
 }

@@ -26,7 +26,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('turn' as const),
       process: fc.nat(1),
-      work: fc.constantFrom('taking', 'taking', 'reconciler', 'sweep', 'overdue', 'trimming'),
+      work: fc.constantFrom('taking', 'taking', 'reconciler', 'sweep', 'holds', 'trimming'),
     }),
   },
   {

@@ -1,9 +1,9 @@
 /**
  * The way of orders from the store to the ledger, and of their fates back, for every sale that the ledger knows.
  *
- * Per sale five kinds of work take turns side by side: taking, reconciling, sweeping, looking for overdue holds and
- * trimming. All they know lies in ledger and store, so any process may do any of it, several at a time, and one that
- * dies leaves nothing behind.
+ * Per sale five kinds of work take turns side by side: taking, reconciling, sweeping, comparing holds and trimming. All
+ * they know lies in ledger and store, so any process may do any of it, several at a time, and one that dies leaves
+ * nothing behind.
  */
 import type { Clock } from '../../runtime/clock.ts'
 import type { Metrics } from '../../runtime/metrics.ts'
@@ -11,7 +11,7 @@ import type { Timers } from '../../runtime/timers.ts'
 import type { SaleStore } from '../../stock/port.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { Fates } from './fates.ts'
-import { OverdueScan } from './overdue.ts'
+import { HoldScan } from './hold-scan.ts'
 import { PipelineMetrics, type TakingLevel } from './pipeline-metrics.ts'
 import { Reconciler } from './reconcile.ts'
 import { Settling } from './settling.ts'
@@ -104,7 +104,7 @@ export class Pipeline {
     const taking = new Taking(common)
     const sweep = new Sweep(common)
     const trimming = new Trimming({ ...common, ...(keepEventsMs === undefined ? {} : { keepMs: keepEventsMs }) })
-    const work = { taking, sweep, trimming, reconciler: new Reconciler(common), overdue: new OverdueScan(common) }
+    const work = { taking, sweep, trimming, reconciler: new Reconciler(common), holds: new HoldScan(common) }
     const turns = Object.entries(work).map(([name, one]) =>
       takeTurns(`${name} of ${saleId}`, () => one.turn(), log, timers),
     )

@@ -79,26 +79,6 @@ describe('the sweep', () => {
   })
 })
 
-describe('overdue holds without a row', () => {
-  it('are found, get their row, and end', async () => {
-    const world = await createWorld(10)
-    const process = world.start()
-    await world.buy('ann')
-    const version = (await world.stock.sales.read(SALE, { buffer: { tickets: 1 }, deadAfterMs: 1 }))?.version
-    const upTo = version ?? { era: 0, seq: 0 }
-    await world.ledger.take(SALE, { storeEra: 1, after: { era: 0, seq: 0 }, upTo, orders: [] })
-    await takeAll(process)
-    world.clock.advance(HOLD_MS + 5000)
-    await process.overdue.turn()
-    expect((await rowsOf(world.ledger)).size).toBe(0)
-    world.clock.advance(5000)
-    expect(await process.overdue.turn()).toBe(60_000)
-    await process.sweep.turn()
-    expect(await rowsOf(world.ledger)).toEqual(new Map([['o-ann', 'expired']]))
-    expect(remaining(world)).toBe(10)
-  })
-})
-
 describe('trimming', () => {
   it('forgets events that the ledger has had for a while, and only those', async () => {
     const world = await createWorld(10)

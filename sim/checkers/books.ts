@@ -1,6 +1,6 @@
 /** The books: what stores and ledger have at the end, each counted again from single records. */
 import { conservationFault } from '../../stock/core/sale-record.ts'
-import type { Evidence, Violation } from './evidence.ts'
+import type { Evidence, UnlikeOrder, Violation } from './evidence.ts'
 import { name } from './promises.ts'
 
 /** The law about stock, after every command of the run. */
@@ -50,23 +50,20 @@ export function limitInBooks(evidence: Evidence): Violation[] {
   ]
 }
 
-/** Holds that lapse before the end of a simulation. */
-export const HOLD_MS_SHORT = 10_000
-
-/**
- * P2: after healing everything could be bought. Not the tickets of an order that is over and that an unnoticed older copy
- * holds again: those come back when the hold is overdue, which long ones never are here.
- */
-export function nothingStranded({ fares, orders, lost, holdMs, hasConverged, history }: Evidence): Violation[] {
+/** P2: after healing everything could be bought. */
+export function nothingStranded({ fares, orders, hasConverged, history, unlike, lost }: Evidence): Violation[] {
   if (!hasConverged) {
-    const open = history.filter(({ attempts }) => attempts.every(({ status }) => status === 0 || status >= 500))
-    const witness = `after healing the cluster did not come to rest; without an answer: ${open.slice(0, 3).map(name).join('; ')}`
+    const open = history.filter(
+      ({ mayRepeat, attempts }) => mayRepeat && attempts.every(({ status }) => status === 0 || status >= 500),
+    )
+    const differ = unlike.filter((one) => !mayStayUnlike(lost, one))
+    const without = [...open.map(name), ...differ.map(({ orderId }) => `${orderId} (the books differ)`)].slice(0, 3)
+    const witness = `after healing the cluster did not come to rest; without an end: ${without.join('; ')}`
     return [{ rule: 'stranded', witness }]
   }
-  const isHeldLong = (orderId: string): boolean => holdMs > HOLD_MS_SHORT && mayStayUnlike(lost, orderId)
   for (const { fareId, stock } of fares) {
     const sold = [...orders.values()]
-      .filter((order) => order.fareId === fareId && (order.state !== 'released' || isHeldLong(order.id)))
+      .filter((order) => order.fareId === fareId && order.state !== 'released')
       .reduce((sum, { quantity }) => sum + quantity, 0)
     if (sold < stock) {
       return [
@@ -101,19 +98,19 @@ export function oneFate({ fates, conflicts, orders, lost, history }: Evidence): 
 
 /** After healing the store has every order of the ledger and the ledger every order of the store, and both agree. */
 export function booksAgree({ unlike, lost, hasConverged }: Evidence): Violation[] {
-  const found = hasConverged ? unlike.find(({ orderId }) => !mayStayUnlike(lost, orderId)) : undefined
+  const found = hasConverged ? unlike.find((one) => !mayStayUnlike(lost, one)) : undefined
   if (found === undefined) return []
   const { orderId, inLedger, inStore } = found
   return [{ rule: 'books_differ', witness: `${orderId} is ${inLedger} in the ledger and ${inStore} in the store` }]
 }
 
 /**
- * A change of an order that an older copy lacks, which gave its version to another before any call could show that it is
- * older: nothing tells that it was ever made, until the order's hold is long overdue.
+ * An order that an older copy lacks, which gave its version to another before any call could show that it is older: nothing
+ * tells that it was ever in the store, until its hold is over. What the store does have is compared with the ledger.
  */
-export function mayStayUnlike(lost: Evidence['lost'], orderId: string): boolean {
+export function mayStayUnlike(lost: Evidence['lost'], { orderId, inStore }: UnlikeOrder): boolean {
   const loss = lost.get(orderId)
-  return loss !== undefined && loss.givenAgain !== null && loss.knowers.length === 0
+  return inStore === null && loss !== undefined && loss.givenAgain !== null && loss.knowers.length === 0
 }
 
 /** A hold lapses only when both clocks have passed its deadline, and its ticket goes only by a decision. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Order } from '../../stock/core/words.ts'
 import type { Attempt, Purchase } from '../history.ts'
 import { RULES, violationsOf } from './all.ts'
-import type { Evidence, Fate } from './evidence.ts'
+import type { Evidence, UnlikeOrder, Fate } from './evidence.ts'
 import { lostOrders, SURVIVES } from './promises.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
@@ -202,26 +202,6 @@ describe('a lowered stock', () => {
   })
 })
 
-describe('a ticket that is left', () => {
-  const left = { fares: [{ fareId: 'a', stock: 3, remaining: 1, held: 2, paid: 0 }] }
-  const orders = new Map([...ORDERS, ['o9', { ...order('o9', 'b3'), state: 'released' as const }]])
-  const forgotten = new Map([
-    ['o9', { ...LOSS, kind: 'older_copy' as const, knowers: [], givenAgain: [1, 2] as const }],
-  ])
-  const rules = (change: Partial<Evidence>): string[] =>
-    violationsOf(ordinary({ ...left, orders, lost: forgotten, holdMs: 300_000, ...change })).map(({ rule }) => rule)
-
-  it('is not stranded where an unnoticed older copy holds it until the end of a long hold', () => {
-    expect(rules({})).not.toContain('stranded')
-  })
-
-  it('is, where that hold lapsed meanwhile, somebody knew better, or there was no such copy', () => {
-    expect(rules({ holdMs: 1500 })).toContain('stranded')
-    expect(rules({ lost: new Map([['o9', LOSS]]) })).toContain('stranded')
-    expect(rules({ lost: new Map() })).toContain('stranded')
-  })
-})
-
 /** One wish of b3, answered at these times; it was under way from 120 on. */
 function refused(...ms: number[]): Purchase {
   const attempts = ms.map((completedMs, place) => ({
@@ -357,17 +337,24 @@ describe('an order whose version was given twice', () => {
 
 describe('an order on which store and ledger differ', () => {
   const copy = { ...LOSS, kind: 'older_copy' as const, knowers: [], givenAgain: [0, 5] as const }
-  const unlike = [{ orderId: 'o1', inLedger: 'cancelled', inStore: 'held' }]
-  const rules = (loss: Evidence['losses'][number]): string[] =>
-    violationsOf(ordinary({ unlike, lost: new Map([['o1', loss]]), toldMs: 9999 })).map(({ rule }) => rule)
+  const gone = { orderId: 'o1', inLedger: 'cancelled', inStore: null }
+  const rules = (loss: Evidence['losses'][number], unlike: UnlikeOrder = gone): string[] =>
+    violationsOf(ordinary({ unlike: [unlike], lost: new Map([['o1', loss]]), toldMs: 9999 })).map(({ rule }) => rule)
 
-  it('may stay so where nothing shows that a copy was older', () => {
+  it('may stay so where the store lacks it and nothing shows that a copy was older', () => {
     expect(rules(copy)).not.toContain('books_differ')
   })
 
-  it('may not where somebody knew more, or the copy had a new era', () => {
+  it('may not where the store has it, somebody knew more, or the copy had a new era', () => {
+    expect(rules(copy, { ...gone, inStore: 'held' })).toContain('books_differ')
+    expect(rules(copy, { ...gone, inLedger: null, inStore: 'held' })).toContain('books_differ')
     expect(rules({ ...copy, knowers: ['n1'] })).toContain('books_differ')
     expect(rules({ ...copy, givenAgain: null })).toContain('books_differ')
+  })
+
+  it('keeps the cluster from coming to rest, and is named', () => {
+    const [first] = violationsOf(ordinary({ unlike: [{ ...gone, inStore: 'held' }], hasConverged: false }))
+    expect(first?.witness).toContain('o1 (the books differ)')
   })
 })
 

@@ -8,7 +8,7 @@ import type { SaleStore } from '../../../stock/port.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import { MemoryLedger, type MemoryLedgerOptions } from '../../ledger/memory-ledger.ts'
 import { Fates } from '../fates.ts'
-import { OverdueScan } from '../overdue.ts'
+import { HoldScan } from '../hold-scan.ts'
 import { PipelineMetrics } from '../pipeline-metrics.ts'
 import { Reconciler } from '../reconcile.ts'
 import { Settling } from '../settling.ts'
@@ -41,7 +41,7 @@ export interface Process {
   readonly settling: Settling
   readonly reconciler: Reconciler
   readonly sweep: Sweep
-  readonly overdue: OverdueScan
+  readonly holds: HoldScan
   readonly trimming: Trimming
   readonly fates: Fates
   readonly metrics: PipelineMetrics
@@ -99,7 +99,7 @@ export async function createWorld(tickets: number, ledgerOptions: Partial<Memory
         settling,
         reconciler: new Reconciler(all),
         sweep: new Sweep(all),
-        overdue: new OverdueScan(all),
+        holds: new HoldScan(all),
         trimming: new Trimming({ ...all, keepMs: KEEP_MS }),
         fates: new Fates(all),
         metrics: common.metrics,
