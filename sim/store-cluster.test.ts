@@ -109,3 +109,14 @@ describe('a loss', () => {
     expect(undone(store)[0]).toEqual(['older_copy', false])
   })
 })
+
+describe('a replica', () => {
+  it('knows that a reader found the store behind, as a replica of Redis does', () => {
+    const store = cluster(4)
+    run(store, 'certify', SALE_ID, { era: 1, seq: 5 }, 1, 5)
+    run(store, 'readEvents', SALE_ID, { era: 1, seq: 99 }, 10)
+    store.failOver('failover', store.primary.log.length)
+    const record = store.primary.stock.saleRecords.get(SALE_ID)
+    expect([record?.certificate, record?.sought]).toEqual(['', { era: 1, seq: 99 }])
+  })
+})
