@@ -60,6 +60,7 @@ function ordinary(more: Partial<Evidence> = {}): Evidence {
       ['b1', 1],
       ['b2', 1],
     ]),
+    era: 1,
     fates: new Map(),
     conflicts: new Set(),
     unlike: [],
@@ -90,7 +91,15 @@ function ordinary(more: Partial<Evidence> = {}): Evidence {
 }
 
 const { history: HISTORY, orders: ORDERS, creations: CREATIONS } = ordinary()
-const LOSS = { kind: 'failover' as const, atMs: 400, entries: 1, knowers: ['n1'], givenAgain: null, isUndone: false }
+const LOSS = {
+  kind: 'failover' as const,
+  atMs: 400,
+  entries: 1,
+  knowers: ['n1'],
+  givenAgain: null,
+  eraLeft: 1,
+  isUndone: false,
+}
 
 function withPurchase(...more: Purchase[]): Partial<Evidence> {
   return { history: [...HISTORY, ...more] }
@@ -287,6 +296,13 @@ describe('an order made by a server that was primary again', () => {
     expect(rules({})).not.toContain('ghost_hold')
   })
 
+  it('is none either after an older copy, which lacks the epoch that fenced the command; after other losses it is', () => {
+    expect(rules({ losses: [{ ...back, kind: 'older_copy' }] })).not.toContain('ghost_hold')
+    for (const kind of ['failover', 'unsynced'] as const) {
+      expect(rules({ losses: [{ ...back, kind }] })).toContain('ghost_hold')
+    }
+  })
+
   it('is one without the return, before it, when the "no" came after it, and after the deadline', () => {
     expect(rules({ losses: [] })).toContain('ghost_hold')
     expect(rules({ losses: [{ ...back, atMs: 950 }] })).toContain('ghost_hold')
@@ -328,8 +344,12 @@ describe('an order whose version was given twice', () => {
     expect(rules(copy)).not.toContain('repeat_refused')
   })
 
-  it('may not where somebody could, or the version was given once, or the copy came later', () => {
-    expect(rules({ ...copy, knowers: ['n1'] })).toContain('repeat_refused')
+  it('may be where somebody could have, and only called when the store had come as far', () => {
+    expect(rules({ ...copy, knowers: ['n1'] })).not.toContain('repeat_refused')
+  })
+
+  it('may not where somebody did, or the version was given once, or the copy came later', () => {
+    expect(rules({ ...copy, knowers: ['n1'], eraLeft: 0 })).toContain('repeat_refused')
     expect(rules({ ...copy, givenAgain: [2, 5] })).toContain('repeat_refused')
     expect(rules({ ...copy, atMs: 150 })).toContain('repeat_refused')
   })

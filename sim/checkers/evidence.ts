@@ -44,6 +44,8 @@ export interface Evidence {
   /** Stock at the beginning, by fare. */
   readonly stock: Readonly<Record<string, number>>
   readonly stockChanges: readonly StockChangeSeen[]
+  /** Of the sale at the end. */
+  readonly era: number
   /** The surviving store at the end. */
   readonly orders: ReadonlyMap<string, Order>
   readonly fares: readonly FareCounters[]

@@ -259,12 +259,13 @@ export function ordersAreOnes({ history }: Evidence): Violation[] {
   return []
 }
 
-function isVersionGivenTwice({ losses, orders, creations }: Evidence, orderId: string): boolean {
+/** By an older copy that was never found out: nobody knew more, or it had passed that before they called. */
+function isVersionGivenTwice({ losses, orders, creations, era }: Evidence, orderId: string): boolean {
   if (losses.every(({ givenAgain }) => givenAgain === null)) return false
   const seq = orders.get(orderId)?.createdSeq ?? 0
   const madeMs = creations.findLast((creation) => creation.orderId === orderId)?.atMs ?? 0
-  return losses.some(({ atMs, knowers, givenAgain }) => {
-    if (givenAgain === null || knowers.length > 0 || madeMs < atMs) return false
+  return losses.some(({ atMs, knowers, givenAgain, eraLeft }) => {
+    if (givenAgain === null || (knowers.length > 0 && era > eraLeft) || madeMs < atMs) return false
     const [after, upTo] = givenAgain
     return seq > after && seq <= upTo
   })
@@ -349,12 +350,16 @@ function mayActAt(attempt: Attempt, atMs: number, evidence: Evidence): boolean {
 }
 
 /**
- * A command under way to a server that was replaced is carried out when that server is primary again, as it was then,
- * and the buyer's deadline has not passed; what the buyer heard meanwhile is of a history that was thrown away.
+ * A command under way to a store is carried out late when that store is as it was before: a server that was replaced is
+ * primary again, or an older copy lacks the node's new epoch, which would have fenced it. The buyer's deadline has not
+ * passed; what the buyer heard meanwhile is of a history that was thrown away.
  */
 function isAnsweredElsewhere({ invokedMs, completedMs }: Attempt, atMs: number, evidence: Evidence): boolean {
   if (atMs > invokedMs + evidence.buyDeadlineMs * 1.05 + SLACK_MS) return false
-  return evidence.losses.some((loss) => loss.kind === 'return_to_old' && completedMs <= loss.atMs && loss.atMs <= atMs)
+  return evidence.losses.some(
+    ({ kind, atMs: backMs }) =>
+      (kind === 'return_to_old' || kind === 'older_copy') && completedMs <= backMs && backMs <= atMs,
+  )
 }
 
 /** Every order that was made and never refused away has somebody who was told of it or never got an answer. */
