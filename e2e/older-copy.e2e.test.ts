@@ -118,10 +118,10 @@ it('older files, and what was told since lost with its nodes and before the ledg
   const copy = join(cluster.space.root, 'copy')
   const [orders] = cluster.view.orders
   const { pid } = cluster.view.redis
+  const before = await era()
   process.kill(pid, 'SIGKILL')
   await untilGone([pid])
   cpSync(files, copy, { recursive: true })
-  const before = await era().catch(() => 0)
   const second = cluster.startRedis()
   await until('the sale to go on', async () => (await askAll()).every(({ orderId }) => orderId !== null))
   expect((await untilSelling(before)).how).toBe('whole')
@@ -135,8 +135,18 @@ it('older files, and what was told since lost with its nodes and before the ledg
   rmSync(files, { recursive: true })
   cpSync(copy, files, { recursive: true })
   cluster.startRedis()
+  const { url } = cluster.view.redis
+  await until('Redis to answer', () =>
+    withStore(url, (redis) => redis.ping()).then(
+      () => true,
+      () => false,
+    ),
+  )
   process.kill(orders?.pid ?? 0, 'SIGCONT')
-  for (const { id } of cluster.view.nodes) expect((await cluster.farebox('node', 'start', id)).code).toBe(0)
+  for (const { id } of cluster.view.nodes) {
+    const start = await cluster.farebox('node', 'start', id)
+    expect(start.code, JSON.stringify(start.json)).toBe(0)
+  }
 
   await expectNoSale()
   expect((await cluster.farebox('sale', 'recover', 'rush')).code).toBe(2)
