@@ -12,6 +12,9 @@ import { isBearer } from './admin-token.ts'
 
 const BODY_BYTES_MAX = 1024 * 1024
 
+/** On what a coordinator asks of another process as the leader: its lease. */
+export const LEASE_HEADER = 'farebox-lease'
+
 /** A viewer may look at everything and change nothing. */
 export type Role = 'viewer' | 'operator'
 
@@ -26,6 +29,8 @@ export interface AdminRequest {
   /** Who the caller says it is, and its address: for the audit log. */
   readonly by?: string | null
   readonly from?: string | null
+  /** Of the leader who asks; none for whoever asks in its own name. */
+  readonly lease?: number | null
 }
 
 export interface JsonAnswer {
@@ -133,7 +138,8 @@ async function serve(options: AdminServerOptions, request: IncomingMessage, resp
   const said = request.headers['x-farebox-user']
   const by = typeof said === 'string' && /^[\x21-\x7e]{1,128}$/.test(said) ? said : null
   const from = request.socket.remoteAddress ?? null
-  const asked = { method, path, query: new URLSearchParams(query), body, role, by, from }
+  const lease = leaseOf(request.headers[LEASE_HEADER])
+  const asked = { method, path, query: new URLSearchParams(query), body, role, by, from, lease }
   return reply(response, await toldAsAnswer(() => options.answer(asked)))
 }
 
@@ -150,6 +156,12 @@ export async function toldAsAnswer<T extends AdminAnswer>(work: () => Promise<T>
 function roleOf(header: string | undefined, { token, viewerToken }: AdminServerOptions): Role | null {
   if (isBearer(header, token)) return 'operator'
   return viewerToken !== undefined && isBearer(header, viewerToken) ? 'viewer' : null
+}
+
+/** What is there and no lease is one that nobody ever held. */
+function leaseOf(header: string | string[] | undefined): number | null {
+  if (header === undefined) return null
+  return typeof header === 'string' && /^\d{1,15}$/.test(header) ? Number(header) : 0
 }
 
 /** Null when it is too long; the rest is not read. */

@@ -142,7 +142,10 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
     token: tokens.operator,
     viewerToken: tokens.viewer,
     answer: (request) =>
-      answerAdmin({ ledger, reader, fates, money, acts, recovery, rounds, keeping, nowMs: shownNowMs }, request),
+      answerAdmin(
+        { ledger, reader, fates, money, acts, recovery, rounds, keeping, fleet: port.fleet, nowMs: shownNowMs },
+        request,
+      ),
     isReady: () => lifeCycle.state === 'running' && presence?.isAnnounced === true,
     metrics: () => metrics.scrape(),
     log: logger,

@@ -232,7 +232,8 @@ export interface SaleStore {
   ): Promise<{ outcome: 'created' | 'exists'; definition: SaleDefinition; version: Version }>
   /** All but the orders, at one instant. `null` when the store has no such sale. */
   read(saleId: string, rules: QuotaRules): Promise<SaleSnapshot | null>
-  change(saleId: string, change: StateChange, seen: Version): Promise<ChangeReply>
+  /** `lease` is that of a leader who does it: lower than the highest that ever wrote here is refused, `stale_lease`. */
+  change(saleId: string, change: StateChange, seen: Version, lease?: number): Promise<ChangeReply>
   /** Sets a fare's stock; refused below held + paid. */
   setStock(saleId: string, fareId: string, stock: number, seen: Version): Promise<ChangeReply>
   /**

@@ -2,7 +2,7 @@
 import type { Version } from '../../stock/core/words.ts'
 import type { Shares } from '../../stock/port.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
-import { changeNode, notLeader, WEIGHT_MAX, type NodeWish } from '../operations/fleet-change.ts'
+import { changeNode, WEIGHT_MAX, type NodeWish } from '../operations/fleet-change.ts'
 import { metricsAsker, watch } from '../operations/watch.ts'
 import { planRebalance, rebalance } from '../operations/rebalance.ts'
 import type { AdminRequest } from '../../http/admin-server.ts'
@@ -12,8 +12,11 @@ import { readJournal } from './journal.ts'
 const EVENTS_MAX = 1000
 const EVENTS_DEFAULT = 100
 
-/** The answer's body, or null when the call is not one of these. */
-export async function answerFleet(parts: AdminParts, request: AdminRequest): Promise<unknown> {
+/**
+ * The answer's body, or null when the call is not one of these.
+ * @param lease That was held when it was asked.
+ */
+export async function answerFleet(parts: AdminParts, lease: number, request: AdminRequest): Promise<unknown> {
   const { method, path } = request
   const [, , room, id, verb, ...rest] = path.split('/')
   if (rest.length > 0 || verb === '') return null
@@ -26,11 +29,11 @@ export async function answerFleet(parts: AdminParts, request: AdminRequest): Pro
   if (room === 'nodes' && method === 'POST') {
     const body = bodyOf(request)
     const wish = nodeWish(verb, body)
-    return wish === null ? null : changeNode(parts.world, await leaseOf(parts), id, wish, versionOf(body['expected']))
+    return wish === null ? null : changeNode(parts.world, lease, id, wish, versionOf(body['expected']))
   }
   if (room !== 'sales' || verb !== 'rebalance') return null
   if (method === 'GET') return planRebalance(parts.world, id, rebalanceWish(bodyOfQuery(request)))
-  return rebalance(parts.world, await leaseOf(parts), id, rebalanceWish(bodyOf(request)))
+  return rebalance(parts.world, lease, id, rebalanceWish(bodyOf(request)))
 }
 
 type Body = Readonly<Record<string, unknown>>
@@ -84,12 +87,6 @@ async function events({ journal }: AdminParts, { query }: AdminRequest): Promise
   if (journal === undefined) return { items: [] }
   await journal.flush()
   return { items: await readJournal(journal.directory, { after: query.get('after') ?? null, limit }) }
-}
-
-async function leaseOf({ leadership, world }: AdminParts): Promise<number> {
-  const lease = leadership.lease()
-  if (lease === null) throw notLeader((await world.port.fleet.read()).version)
-  return lease
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -15,7 +15,7 @@ import { changeSale, createSale, listSales, readSale, recoverSale, setStock, tra
 import { status } from '../operations/status.ts'
 import { nodesView, saleView } from '../operations/views.ts'
 import { topologyOf } from '../plan/topology.ts'
-import type { World } from '../operations/world.ts'
+import { underLease, type World } from '../operations/world.ts'
 import { audited } from './admin-audit.ts'
 import { answerFleet } from './admin-fleet.ts'
 import type { Cycle } from './cycle.ts'
@@ -44,7 +44,7 @@ export function answerAdmin(parts: AdminParts, request: AdminRequest): Promise<A
 /** Too long for one piece; null for every other call. */
 async function exportOf(parts: AdminParts, { method, path, query }: AdminRequest): Promise<AdminAnswer | null> {
   if (method !== 'GET' || !/^\/admin\/sales\/[a-z0-9-]+\/export$/.test(path)) return null
-  await refuseUnlessLeader(parts)
+  await leaseOrRefuse(parts)
   return parts.world.orders.stream(`${path}?${query.toString()}`)
 }
 
@@ -65,12 +65,13 @@ const SALE_ACTS: Readonly<Record<string, Act>> = {
   stock,
 }
 
-async function route(parts: AdminParts, request: AdminRequest): Promise<JsonAnswer> {
+async function route({ world, ...others }: AdminParts, request: AdminRequest): Promise<JsonAnswer> {
   const { method, path, body } = request
   const [root, room, id, verb, ...rest] = path.split('/').slice(1)
   if (root !== 'admin' || room === undefined || rest.length > 0) throw notFound(path)
-  await refuseUnlessLeader(parts)
-  const fleet = await answerFleet(parts, request)
+  const lease = await leaseOrRefuse({ world, ...others })
+  const parts = { ...others, world: underLease(world, lease) }
+  const fleet = await answerFleet(parts, lease, request)
   if (fleet !== null) return ok(fleet)
   if (id === undefined) return routeRoom(parts, method, room, path, body)
   if (room === 'keys' || room === 'payments') return ok(await money(parts, method, path))
@@ -146,8 +147,9 @@ function objectOf(text: string): Readonly<Record<string, unknown>> {
   throw new OperationError('malformed', 'the body is not a JSON object')
 }
 
-async function refuseUnlessLeader({ leadership, world }: AdminParts): Promise<void> {
-  if (leadership.lease() !== null) return
+async function leaseOrRefuse({ leadership, world }: AdminParts): Promise<number> {
+  const lease = leadership.lease()
+  if (lease !== null) return lease
   const { leader } = await world.port.fleet.read()
   const message = leader === null ? 'no coordinator leads yet: try again in a moment' : `coordinator ${leader.id} leads`
   throw new OperationError('not_leader', message, { adminUrl: leader?.adminUrl ?? null })

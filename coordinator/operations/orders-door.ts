@@ -1,5 +1,5 @@
 /** How coordinator and CLI reach the ledger: through the private port of an orders process, the first that answers. */
-import type { StreamedAnswer } from '../../http/admin-server.ts'
+import { LEASE_HEADER, type StreamedAnswer } from '../../http/admin-server.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
 import type { FleetStore } from '../../stock/port.ts'
 
@@ -8,12 +8,23 @@ export interface OrdersDoor {
   call<T>(method: 'GET' | 'POST', path: string, body?: string): Promise<T>
   /** An answer that is too long for one piece. */
   stream(path: string): Promise<StreamedAnswer>
+  /** The same for a leader: what it asks is refused there as soon as that lease is in force no more. */
+  under(lease: number): OrdersDoor
 }
 
 const PROBE_MS = 800
 const CALL_MS = 25_000
 
-export function ordersDoor(fleet: Pick<FleetStore, 'read'>, token: string | null): OrdersDoor {
+export function ordersDoor(
+  fleet: Pick<FleetStore, 'read'>,
+  token: string | null,
+  lease: number | null = null,
+): OrdersDoor {
+  const headers = {
+    ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+    ...(lease === null ? {} : { [LEASE_HEADER]: String(lease) }),
+  }
+
   async function ask(method: string, path: string, body: string | undefined): Promise<Response> {
     const { orders } = await fleet.read()
     // The one heard of last is the likeliest to answer.
@@ -31,7 +42,7 @@ export function ordersDoor(fleet: Pick<FleetStore, 'read'>, token: string | null
     try {
       response = await fetch(url, {
         method,
-        headers: token === null ? {} : { authorization: `Bearer ${token}` },
+        headers,
         ...(url.pathname.endsWith('/export') ? {} : { signal: AbortSignal.timeout(CALL_MS) }),
         ...(body === undefined ? {} : { body }),
       })
@@ -54,6 +65,7 @@ export function ordersDoor(fleet: Pick<FleetStore, 'read'>, token: string | null
       const contentType = response.headers.get('content-type') ?? 'application/octet-stream'
       return { status: 200, contentType, text: textOf(response) }
     },
+    under: (held) => ordersDoor(fleet, token, held),
   }
 }
 

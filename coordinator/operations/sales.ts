@@ -6,6 +6,7 @@ import type { Version } from '../../stock/core/words.ts'
 import type { SaleSnapshot, StateChange } from '../../stock/port.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
 import { noSuchSale } from './failure.ts'
+import { notLeader } from './fleet-change.ts'
 import { whoHasNotHeard } from './heard.ts'
 import { nearName } from './near-name.ts'
 import { saleView, type SaleView } from './views.ts'
@@ -100,9 +101,10 @@ const TRIES = 5
 async function stopInStore(world: World, saleId: string, change: StateChange, cause: Error): Promise<OperationError> {
   for (let tries = 0; tries < TRIES; tries += 1) {
     const { version } = await readSale(world, saleId)
-    const reply = await world.port.sales.change(saleId, change, version)
+    const reply = await world.port.sales.change(saleId, change, version, world.lease)
     if (reply.outcome === 'fenced') continue
     if (reply.outcome === 'recovering') break
+    if (reply.outcome === 'refused' && reply.why === 'stale_lease') return notLeader(reply.version)
     if (reply.outcome === 'refused') return new OperationError(reply.why, `sale "${saleId}": ${change} is refused`)
     await whoHasNotHeard(world, saleId, reply.version)
     const message =

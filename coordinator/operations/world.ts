@@ -13,6 +13,8 @@ export interface World {
   readonly askTold: AskTold
   /** The ledger's one door. */
   readonly orders: OrdersDoor
+  /** Under which a leader acts; see {@link underLease}. */
+  readonly lease?: number
   /** Never goes back. */
   readonly monotonicMs: () => number
   readonly wait: (ms: number) => Promise<void>
@@ -20,4 +22,9 @@ export interface World {
 
 export function realWorld(parts: Pick<World, 'port' | 'rules' | 'askNode' | 'askTold' | 'orders'>): World {
   return { ...parts, monotonicMs: () => performance.now(), wait: (ms) => sleep(ms) }
+}
+
+/** For one act of a leader, with the lease that it held when it was asked: nothing is done under an older one. */
+export function underLease(world: World, lease: number): World {
+  return { ...world, lease, orders: world.orders.under(lease) }
 }

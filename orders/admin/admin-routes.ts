@@ -14,6 +14,7 @@ import type { MoneyProblem } from '../payment/agreement.ts'
 import type { NotedAnomaly } from '../payment/anomalies.ts'
 import type { RefundOrderResult } from '../payment/payment-ledger.ts'
 import type { Fates } from '../pipeline/fates.ts'
+import type { FleetStore } from '../../stock/port.ts'
 import type { Recovery } from '../recovery/recovery.ts'
 import type { SaleRounds } from '../recovery/sale-rounds.ts'
 import type { SaleActs } from '../sales/sale-acts.ts'
@@ -40,6 +41,7 @@ export interface AdminParts {
   readonly recovery: Recovery
   readonly rounds: SaleRounds
   readonly keeping: Pick<Keeping, 'keep'>
+  readonly fleet: Pick<FleetStore, 'read'>
   readonly nowMs: () => number
 }
 
@@ -48,11 +50,24 @@ const ANOMALIES_MAX = 500
 
 export async function answerAdmin(parts: AdminParts, request: AdminRequest): Promise<AdminAnswer> {
   try {
+    await refuseDeposed(parts, request)
     return await route(parts, request)
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.outcome !== 'away') throw error
     throw new OperationError('ledger_away', `the ledger does not answer: ${error.message}`)
   }
+}
+
+/**
+ * A leader that slept with an operator's call in hand may pass it on when another leads: the operator has long heard
+ * that nobody answered, and may have decided otherwise.
+ */
+async function refuseDeposed({ fleet }: AdminParts, { method, lease = null }: AdminRequest): Promise<void> {
+  if (lease === null || method === 'GET') return
+  const { leader, version } = await fleet.read()
+  if (leader?.lease === lease) return
+  const message = `the coordinator that asks leads no more (the version is ${version.era}.${version.seq}): try again`
+  throw new OperationError('not_leader', message, { version, adminUrl: leader?.adminUrl ?? null })
 }
 
 async function route(parts: AdminParts, request: AdminRequest): Promise<AdminAnswer> {

@@ -89,7 +89,18 @@ export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
     rounds,
     answer: (request) =>
       answerAdmin(
-        { ledger, reader, fates, money: withoutMoney(fates), acts, recovery, rounds, keeping, nowMs },
+        {
+          ledger,
+          reader,
+          fates,
+          money: withoutMoney(fates),
+          acts,
+          recovery,
+          rounds,
+          keeping,
+          fleet: port.fleet,
+          nowMs,
+        },
         request,
       ),
     async round() {

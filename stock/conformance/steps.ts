@@ -55,6 +55,7 @@ const saleStep = fc.oneof(
       do: fc.constant('change' as const),
       change: fc.constantFrom<StateChange[]>('open', 'open', 'open', 'pause', 'close'),
       stale: fc.boolean(),
+      lease: fc.constantFrom(undefined, undefined, 1, 2, 3),
     }),
   },
   {
@@ -258,7 +259,7 @@ export const sequence: fc.Arbitrary<Sequence> = fc.record({
         { do: 'create', era: 1 },
         { do: 'join', node: 'n1', weight: 1 },
         { do: 'join', node: 'n2', weight: 3 },
-        { do: 'change', change: 'open', stale: false },
+        { do: 'change', change: 'open', stale: false, lease: undefined },
         { do: 'fleetCertify', era: 1 },
       ]
       return [...opening, ...steps]
@@ -333,7 +334,7 @@ class Runner {
       case 'create':
         return sales.create(this.definition, one.era)
       case 'change':
-        return this.learn(await sales.change(this.saleId, one.change, one.stale ? zero() : this.newest))
+        return this.learn(await sales.change(this.saleId, one.change, one.stale ? zero() : this.newest, one.lease))
       case 'setStock':
         return this.learn(await sales.setStock(this.saleId, one.fare, one.stock, this.newest))
       case 'join':

@@ -1,5 +1,5 @@
 /** An operator's changes to a running sale: its state and its stock; and a new era after recovery. */
-import { certificateFault } from './fence.ts'
+import { certificateFault, leaseFault } from './fence.ts'
 import { noteOpening, noteReturn } from './heard.ts'
 import { emit, type SaleRecord, stateAt, type StoreContext, versionOf } from './sale-record.ts'
 import { type SaleState, type Version, VERSION_ZERO } from './words.ts'
@@ -28,9 +28,12 @@ export function changeState(
   change: StateChange,
   seen: Version,
   context: StoreContext,
+  lease?: number,
 ): ChangeReply {
   const stopped = certificateFault(record, seen, context)
   if (stopped !== null || record === undefined) return stopped ?? { outcome: 'recovering' }
+  const deposed = lease === undefined ? null : leaseFault(record, lease)
+  if (deposed !== null) return deposed
   const next = nextState(stateAt(record, context.nowMs), change)
   if (typeof next === 'object') return { outcome: 'refused', why: next.refused, version: versionOf(record) }
   if (next !== 'unchanged') {

@@ -8,7 +8,7 @@
  */
 import { type SaleRecord, type StoreContext, versionOf } from './sale-record.ts'
 import { compareVersions, type Version } from './words.ts'
-import type { Caller, Stopped } from '../port.ts'
+import type { Caller, ChangeReply, Stopped } from '../port.ts'
 
 const RECOVERING: Stopped = { outcome: 'recovering' }
 
@@ -47,4 +47,10 @@ export function callerFault(record: SaleRecord | undefined, caller: Caller, cont
 function voidCertificate(record: SaleRecord): Stopped {
   record.certificate = ''
   return RECOVERING
+}
+
+/** A lease lower than the highest that ever wrote in this era: a leader that was deposed cannot act late. */
+export function leaseFault(record: SaleRecord, lease: number): ChangeReply | null {
+  if (lease >= record.lease) return null
+  return { outcome: 'refused', why: 'stale_lease', version: versionOf(record) }
 }

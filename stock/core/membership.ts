@@ -1,7 +1,7 @@
 /** Nodes in a sale: joining, heartbeats, weights, fences. The Lua twins are join, heartbeat, set-weights. */
 import { winnersAfter } from './events.ts'
 import { heardByOthers } from './heard.ts'
-import { callerFault, certificateFault, lastWriteFault } from './fence.ts'
+import { callerFault, certificateFault, lastWriteFault, leaseFault } from './fence.ts'
 import {
   levelFor,
   liveWeightAt,
@@ -111,7 +111,8 @@ export function setWeights(
   rule?: { readonly shares: Shares | null; readonly expected: Version },
 ): ChangeReply {
   if (record === undefined || record.certificate !== context.fingerprint) return { outcome: 'recovering' }
-  if (lease < record.lease) return { outcome: 'refused', why: 'stale_lease', version: versionOf(record) }
+  const deposed = leaseFault(record, lease)
+  if (deposed !== null) return deposed
   const { era, weightsSeq } = record
   if (rule !== undefined && compareVersions(rule.expected, { era, seq: weightsSeq }) !== 0) {
     return { outcome: 'refused', why: 'weights_changed', version: versionOf(record) }

@@ -87,7 +87,7 @@ function memorySales(
       const record = records.get(saleId)
       return record === undefined ? null : snapshotOf(record, rules, context())
     },
-    change: async (saleId, change, seen) => changeState(records.get(saleId), change, seen, context()),
+    change: async (saleId, change, seen, lease) => changeState(records.get(saleId), change, seen, context(), lease),
     setStock: async (saleId, fareId, stock, seen) => setStock(records.get(saleId), fareId, stock, seen, context()),
     setWeights: async (saleId, lease, weights, fenceNodes, rules, rule) =>
       setWeights(records.get(saleId), lease, weights, fenceNodes, rules, context(), rule),

@@ -95,9 +95,10 @@ export function redisSales(connection: Connection, witness: ReplicaWitness): Sal
       const reply = await connection.run('read-sale', [keys.sale, keys.nodes], [])
       return Array.isArray(reply) ? snapshotOf(reply, rules) : null
     },
-    async change(saleId, change, seen) {
+    async change(saleId, change, seen, lease) {
       const keys = saleKeys(saleId)
-      return changeReply(await connection.run('change-state', [keys.sale, keys.events], [change, seen.era, seen.seq]))
+      const args = [change, seen.era, seen.seq, lease ?? '']
+      return changeReply(await connection.run('change-state', [keys.sale, keys.events], args))
     },
     async setStock(saleId, fareId, stock, seen) {
       const keys = saleKeys(saleId)

@@ -3,6 +3,7 @@
  * book, the load balancer. It stops before the call is made, or when it was carried out and before the answer is heard.
  * Stopped for good it is dead; woken it goes on where it was, with everything that it believed then.
  */
+import type { OrdersDoor } from '../../operations/orders-door.ts'
 import type { TestWorld } from '../../operations/testing/test-world.ts'
 import { isSameTopology, type Topology } from '../../plan/topology.ts'
 import { SILENT } from '../../../runtime/log.ts'
@@ -75,7 +76,7 @@ export function mortalLeader(
   return {
     cycle,
     leadership,
-    world: { ...world, port, orders: gated(gate, world.orders) },
+    world: { ...world, port, orders: gatedDoor(gate, world.orders) },
     arm: (cut) => gate.arm(cut),
     calls: () => gate.calls,
     isStopped: () => gate.isStopped,
@@ -109,10 +110,12 @@ class Gate {
     this.calls += 1
     const when = this.calls === this.#cut?.call ? this.#cut.when : null
     if (when === 'before') await this.#stop()
-    const result = await work()
-    if (when === 'after') await this.#stop()
-    else if (this.isStopped) await this.#awake
-    return result
+    try {
+      return await work()
+    } finally {
+      if (when === 'after') await this.#stop()
+      else if (this.isStopped) await this.#awake
+    }
   }
 
   #stop(): Promise<void> {
@@ -120,6 +123,11 @@ class Gate {
     this.#tellStopped()
     return this.#awake
   }
+}
+
+/** Taking it under a lease is no call to anybody. */
+function gatedDoor(gate: Gate, door: OrdersDoor): OrdersDoor {
+  return { ...gated(gate, door), under: (lease) => gatedDoor(gate, door.under(lease)) }
 }
 
 type Call = (...args: unknown[]) => Promise<unknown>

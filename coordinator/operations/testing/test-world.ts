@@ -89,12 +89,12 @@ export function testWorld(): TestWorld {
   return world
 }
 
-function doorOf(process: () => InMemoryOrders | null): OrdersDoor {
+function doorOf(process: () => InMemoryOrders | null, lease: number | null = null): OrdersDoor {
   const ask = async (method: string, path: string, body = ''): Promise<AdminAnswer> => {
     const orders = process()
     if (orders === null) throw new OperationError('no_orders', 'no orders process answers')
     const [place = '', query = ''] = path.split('?')
-    return orders.answer({ method, path: place, query: new URLSearchParams(query), body })
+    return orders.answer({ method, path: place, query: new URLSearchParams(query), body, lease })
   }
   return {
     async call<T>(method: 'GET' | 'POST', path: string, body?: string) {
@@ -108,6 +108,7 @@ function doorOf(process: () => InMemoryOrders | null): OrdersDoor {
       if ('body' in answer) throw new Error(`${path} is not streamed`)
       return answer
     },
+    under: (held) => doorOf(process, held),
   }
 }
 
