@@ -1,19 +1,23 @@
-/** Which process is at the other end of a loopback connection, as the kernel tells. */
+/** Which connections on loopback a process holds, as the kernel tells. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
-/** Those of these local ports whose connections, over IPv4, are held by one of these processes. */
-export function portsHeldBy(pids: Iterable<number>, ports: readonly number[]): Set<number> {
-  const table = readFileSync('/proc/net/tcp', 'utf8')
+/** From one local port to another. Neither alone names a connection: the kernel uses a port again for another address. */
+export type Connection = `${number}>${number}`
+
+/** Those over IPv4 that are held by one of these processes. */
+export function connectionsOf(pids: Iterable<number>): ReadonlySet<Connection> {
   const sockets = new Set([...pids].flatMap(socketsOf))
-  return new Set(ports.filter((port) => sockets.has(inodeOf(table, port))))
+  const held = new Set<Connection>()
+  for (const row of readFileSync('/proc/net/tcp', 'utf8').split('\n')) {
+    const fields = row.trim().split(/\s+/)
+    if (sockets.has(fields[9] ?? '')) held.add(`${portOf(fields[1])}>${portOf(fields[2])}`)
+  }
+  return held
 }
 
-/** Empty when there is none. */
-function inodeOf(table: string, port: number): string {
-  const from = table.indexOf(`: 0100007F:${port.toString(16).toUpperCase().padStart(4, '0')} `)
-  if (from === -1) return ''
-  const fields = table.slice(from, table.indexOf('\n', from)).split(/\s+/)
-  return fields[9] ?? ''
+/** Of `0100007F:1F90`. */
+function portOf(address = ''): number {
+  return Number.parseInt(address.slice(address.indexOf(':') + 1), 16)
 }
 
 /** Their inodes; none for a process that is gone. */

@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { freePort } from '../../runtime/free-ports.ts'
 import { withStore } from '../store.ts'
 import { until } from '../wait.ts'
-import { portsHeldBy } from './peers.ts'
+import { type Connection, connectionsOf } from './peers.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 
 const NAME = 'tickets'
@@ -191,15 +191,14 @@ export class SentinelGroup {
 
   /** Both sides: a wire carries only what begins and ends on one of them. */
   #cut(apart: readonly Member[], staying: () => readonly number[]): void {
-    const inside = (ports: readonly number[]): Set<number> =>
-      portsHeldBy([...apart.map(({ pid }) => pid), ...staying()], ports)
+    const inside = (): ReadonlySet<Connection> => connectionsOf([...apart.map(({ pid }) => pid), ...staying()])
     // All that are there at one look: many looks would hold up everything that goes through the wires.
     const members = [...this.#servers, ...this.#sentinels]
-    const now = inside(members.flatMap(({ front }) => front.clientPorts))
-    const known = new Set(members.flatMap(({ front }) => front.clientPorts))
-    const isInside = (port: number): boolean => (known.has(port) ? now.has(port) : inside([port]).has(port))
+    const now = inside()
+    const known = new Set(members.flatMap(({ front }) => front.clientPorts.map((port) => nameOf(port, front))))
+    const isInside = (name: Connection): boolean => (known.has(name) ? now : inside()).has(name)
     for (const member of members) {
-      member.front.partition((port) => isInside(port) !== apart.includes(member))
+      member.front.partition((port) => isInside(nameOf(port, member.front)) !== apart.includes(member))
     }
     // Ports are used again.
     known.clear()
@@ -252,6 +251,10 @@ export class SentinelGroup {
     const own = ['--port', String(port), '--bind', HOST, '--dir', directory]
     server.run([...own, ...durable, ...announced, ...swift, ...follows])
   }
+}
+
+function nameOf(clientPort: number, front: TcpProxy): Connection {
+  return `${clientPort}>${front.port}`
 }
 
 function watch(sentinel: Member, primary: Member): void {
