@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync } from 'node:fs'
 
-/** Servers on one core, load on the other: the method of the issue. */
+/** Servers on one core, load on the other: neither takes the other's time. */
 export const SERVER_CORE = 0
 export const LOAD_CORE = 1
 
@@ -54,6 +54,11 @@ export function killAll(): void {
   for (const child of running) child.kill('SIGKILL')
 }
 
+/** A program was ended by a signal: whoever runs the bench wants it to end. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted'
+}
+
 /** Runs to its end and returns what it printed; rejects with that when it fails. */
 export async function output(core: number, program: string, args: readonly string[]): Promise<string> {
   const child = spawn('taskset', ['-c', String(core), program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -61,8 +66,9 @@ export async function output(core: number, program: string, args: readonly strin
   let text = ''
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()))
-  const [code] = (await once(child, 'close')) as [number | null]
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
   running.delete(child)
+  if (signal !== null) throw new Interrupted(`${program} was ended by ${signal}`)
   if (code !== 0) throw new Error(`${program} ended with ${code}: ${text.trim()}`)
   return text
 }

@@ -1,13 +1,12 @@
 /** Baselines as contenders: the same sample that Farebox gives, from the same file of requests. */
 import { BASELINES } from '../baselines/all.ts'
+import { settledFaults } from '../cluster/settled.ts'
 import { type Contender, type Measured, type Plan, times, told, wrkFaults } from '../ratios/contenders.ts'
 import { runWrk } from '../ratios/wrk.ts'
-import { startBaseline, type System } from './system.ts'
+import { startBaseline } from './system.ts'
 
 /** More than any of them sells in a sample. */
 const STOCK = 1_500_000
-const SETTLED_WITHIN_MS = 10_000
-const LOOK_EVERY_MS = 50
 
 export function baseline(name: string, fsync: 'always' | 'off', title = BASELINES[name]?.title ?? name): Contender {
   return { name: title, run: (plan) => sample(plan, name, fsync, title) }
@@ -20,29 +19,19 @@ async function sample(plan: Plan, name: string, fsync: 'always' | 'off', contend
   try {
     const load = { url: system.urls[0] ?? '', connections, file }
     await runWrk({ ...load, seconds: plan.warmUpSeconds, first: 0, count: warmUpCount })
-    await settledFaults(system)
+    await settledFaults(() => system.faults())
     const before = (await system.outcomes())['won'] ?? Number.NaN
     const wrk = await runWrk({ ...load, seconds, first: warmUpCount, count: file.count - warmUpCount })
     const outcomes = await system.outcomes()
     const won = (outcomes['won'] ?? Number.NaN) - before
     const odd = Object.entries(told(outcomes)).filter(([outcome]) => !['won', 'aborted'].includes(outcome))
     const faults = [
-      ...(await settledFaults(system)),
+      ...(await settledFaults(() => system.faults())),
       ...wrkFaults(wrk, 'accepted'),
       ...odd.map(([outcome, count]) => `${count} answers ${outcome}`),
     ]
     return { contender, perSecond: won / wrk.seconds, ...times(wrk), outcomes: told(outcomes), faults }
   } finally {
     await system.stop()
-  }
-}
-
-/** Requests of clients that are gone already may still be under way; then counts do not agree yet. */
-async function settledFaults(system: System): Promise<string[]> {
-  const deadline = performance.now() + SETTLED_WITHIN_MS
-  for (;;) {
-    const faults = await system.faults()
-    if (faults.length === 0 || performance.now() > deadline) return faults
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
   }
 }

@@ -1,4 +1,5 @@
 /** Who keeps count when a server is killed in mid-sale, and when tickets come back? Counted by the buyers' answers. */
+import { Interrupted } from '../cluster/processes.ts'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -66,6 +67,7 @@ export async function runDefects(
         `  ${entry.name}: oversold ${oversold}, stranded ${stranded}, not sold again ${notSoldAgain}, unanswered ${unanswered}`,
       )
     } catch (error) {
+      if (error instanceof Interrupted) throw error
       say(`  ${entry.name}: ${error instanceof Error ? error.message : String(error)}`)
     }
   }

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Interrupted } from '../cluster/processes.ts'
 import type { Contender } from '../ratios/contenders.ts'
 import type { ContestRun, ContestSample } from '../report/document.ts'
 import { type Length, makePlan } from './plan.ts'
@@ -29,6 +30,7 @@ export async function runContest(contest: Contest, length: Length, say: (line: s
           samples.push({ contender: name, round, perSecond, p50Ms, p99Ms, outcomes, faults })
           say(`  round ${round + 1}: ${name}: ${Math.round(perSecond)}/s${faults.length > 0 ? `, ${faults[0]}` : ''}`)
         } catch (error) {
+          if (error instanceof Interrupted) throw error
           // No sample: the report names it as missing.
           say(`  round ${round + 1}: ${contender.name}: ${error instanceof Error ? error.message : String(error)}`)
         }

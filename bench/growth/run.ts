@@ -1,4 +1,5 @@
 /** A curve: every point on a system of its own. */
+import { Interrupted } from '../cluster/processes.ts'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -35,6 +36,7 @@ export async function runGrowth(axis: Axis, { seconds, connections, isQuick, say
       points.push(point)
       say(`  ${x} ${axis.axis}: ${JSON.stringify(point)}`)
     } catch (error) {
+      if (error instanceof Interrupted) throw error
       // No point: the report names it as missing.
       say(`  ${x} ${axis.axis}: ${error instanceof Error ? error.message : String(error)}`)
     } finally {

@@ -6,6 +6,7 @@
  * Node and Redis have the servers' core. Replica, orders process and PostgreSQL share the other with the load: in
  * production they have machines of their own, so the ratios say the most that a level costs, not the least.
  */
+import { Interrupted } from '../cluster/processes.ts'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { startLedger } from '../ledger/orders-process.ts'
@@ -84,6 +85,7 @@ async function takeOne(run: Run, level: Level, say: (line: string) => void): Pro
   try {
     return await takeSample(run, level)
   } catch (error) {
+    if (error instanceof Interrupted) throw error
     say(`  ack: ${level}: no sample: ${error instanceof Error ? error.message : String(error)}`)
     return null
   }

@@ -19,7 +19,7 @@ import {
 } from './contenders.ts'
 import { withBare, withSite } from './contenders.ts'
 import { ACK_STEPS, type AckSample, measureAck } from './ack.ts'
-import { killAll } from '../cluster/processes.ts'
+import { Interrupted, killAll } from '../cluster/processes.ts'
 import { buyerAt, keyAt, writeRequests } from './requests.ts'
 import { judgeStore, measureStore } from './store.ts'
 
@@ -192,6 +192,7 @@ async function take(plan: Plan, contender: Contender, say: Say): Promise<Measure
     for (const fault of sample.faults) say(`  ${contender.name}: ${fault}`)
     return sample
   } catch (error) {
+    if (error instanceof Interrupted) throw error
     say(`  ${contender.name}: no sample: ${error instanceof Error ? error.message : String(error)}`)
     return null
   }

@@ -8,6 +8,7 @@ import { connectRedisStock, type RedisStock } from '../../stock/redis/redis-stoc
 import { saleKeys } from '../../stock/redis/keys.ts'
 import { NODE_HEAP_FLAGS } from '../../node/heap.ts'
 import { saleFaults } from '../report/sale-faults.ts'
+import { settledFaults } from '../cluster/settled.ts'
 import { SERVER_CORE, start, type Started, until } from '../cluster/processes.ts'
 import { freePort } from '../../runtime/free-ports.ts'
 import { FARE, SALE } from './requests.ts'
@@ -172,7 +173,11 @@ export class Site {
   }
 
   /** The stock law and every count against every other, by store and nodes; `before` was there when the nodes came. */
-  async faults(expected: readonly string[], before = 0): Promise<string[]> {
+  faults(expected: readonly string[], before = 0): Promise<string[]> {
+    return settledFaults(() => this.#faultsNow(expected, before))
+  }
+
+  async #faultsNow(expected: readonly string[], before: number): Promise<string[]> {
     const keys = saleKeys(SALE)
     const snapshot = await this.stock.sales.read(SALE, RULES)
     const orders = await this.redis.client.hlen(keys.orders)
