@@ -14,6 +14,8 @@ export interface Load {
   readonly file: RequestFile
   readonly first: number
   readonly count: number
+  /** After which an answer counts as missing; default 5. */
+  readonly timeoutSeconds?: number
 }
 
 export interface WrkSummary {
@@ -27,7 +29,7 @@ export interface WrkSummary {
 }
 
 export async function runWrk(load: Load): Promise<WrkSummary> {
-  const { url, urls = [url], connections, seconds, file, first, count } = load
+  const { url, urls = [url], connections, seconds, file, first, count, timeoutSeconds = 5 } = load
   const addresses = urls.length > 1 ? [urls.map((one) => new URL(one).host).join(',')] : []
   const settings = [
     `-t${urls.length}`,
@@ -35,7 +37,7 @@ export async function runWrk(load: Load): Promise<WrkSummary> {
     `-d${seconds}s`,
     '--latency',
     '--timeout',
-    '5s',
+    `${timeoutSeconds}s`,
     '-s',
     SCRIPT,
   ]

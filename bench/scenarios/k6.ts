@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { pinned } from '../cluster/cores.ts'
 import { track } from '../cluster/processes.ts'
@@ -28,7 +29,10 @@ export async function runK6(run: K6Run): Promise<K6Report> {
   const quiet = ['--quiet', '--no-usage-report', '--no-color', '--log-format', 'raw']
   const script = join(run.root, 'bench', 'k6', 'scenarios', `${run.scenario}.ts`)
   const [program, args] = pinned(run.cores, run.k6, ['run', ...quiet, ...output, ...variables, script])
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...seldomCollected(), ...process.env },
+  })
   track(child)
   let errors = ''
   child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()))
@@ -38,6 +42,14 @@ export async function runK6(run: K6Run): Promise<K6Report> {
   } catch (cause) {
     throw new Error(`k6 ended with ${exitCode} and left no summary: ${errors.slice(-2000)}`, { cause })
   }
+}
+
+/**
+ * Thousands of VUs are a large heap, and on one core every collection of it is a second in which nobody arrives and all
+ * wait: Go is told to collect seldom, as long as half of the memory will do.
+ */
+function seldomCollected(): Record<string, string> {
+  return { GOGC: '400', GOMEMLIMIT: `${Math.floor(totalmem() / 2 / 1024 ** 2)}MiB` }
 }
 
 interface Summary {
