@@ -17,7 +17,7 @@
  * is at it (`rival.ts`).
  */
 import type { AskJournal } from '../../http/node-journal.ts'
-import type { AskNode, SaleReport } from '../../http/node-report.ts'
+import type { AskNode } from '../../http/node-report.ts'
 import { assert } from '../../runtime/assert.ts'
 import type { Log } from '../../runtime/log.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
@@ -25,6 +25,8 @@ import { compareVersions, type Order, type QuotaRules, type Version, VERSION_ZER
 import type { UnitedNode } from '../../stock/core/union.ts'
 import type { FleetNode, SaleSnapshot, SettleItem, StockPort } from '../../stock/port.ts'
 import type { Ledger, LedgerSale } from '../ledger/ledger.ts'
+import { Cases, type OpenCase, type Recovered } from './cases.ts'
+import { Hearing, type Reports } from './hearing.ts'
 import type { Marks } from './marks.ts'
 import { missingInStore } from './missing.ts'
 import {
@@ -34,7 +36,6 @@ import {
   hasSeenTheSale,
   reasonsOfNode,
   show,
-  type NodeTestimony,
   type ReopenCase,
   type ReopenDecision,
 } from './reopen.ts'
@@ -44,9 +45,6 @@ import { type LastSeen, unaccounted } from './witnesses.ts'
 
 /** No order has this id, so settling it changes nothing. */
 const NO_ORDER: SettleItem = { orderId: '-', fate: { state: 'released', reason: 'expired' }, atMs: 0 }
-
-/** For whoever asks how it went. */
-const RECOVERED_KEPT = 20
 
 export type Durability = Awaited<ReturnType<StockPort['durability']>>
 
@@ -70,29 +68,6 @@ export interface UnionRules {
   readonly askJournal: AskJournal
 }
 
-/** How a sale came to sell again. */
-export interface Recovered {
-  readonly saleId: string
-  /**
-   * `whole`: nothing was lost. `union`: put together again. `operator`: the same, by decision. `recount`: nothing was
-   * lost, and its counters were wrong.
-   */
-  readonly how: 'whole' | 'union' | 'operator' | 'recount'
-  readonly version: Version
-  /** For how long it did not sell, as far as this process saw. */
-  readonly forMs: number
-  readonly reasserted: number
-  readonly fromJournals: number
-  readonly conflicts: number
-  /** Why acknowledged orders may be missing; empty when none can be. */
-  readonly unaccounted: readonly string[]
-  /** Tickets held and paid, when the sale was last seen selling and now. */
-  readonly fares: readonly { readonly fareId: string; readonly before: number | null; readonly now: number }[]
-}
-
-/** By node that answers now: what it says of the sale, null when it does not know it. */
-type Reports = ReadonlyMap<string, SaleReport | null>
-
 interface Gap {
   readonly isWaiting: boolean
   readonly reasons: readonly string[]
@@ -103,19 +78,6 @@ interface UnionCase {
   readonly nodes: readonly FleetNode[]
   readonly reports: Reports
   readonly how: 'union' | 'operator' | 'recount'
-}
-
-/** A sale that a store was told to open. */
-interface Opening {
-  readonly era: number
-  readonly recovered: Omit<Recovered, 'forMs' | 'version'>
-}
-
-/** A sale that does not sell, and why. */
-export interface OpenCase {
-  readonly saleId: string
-  readonly sinceMs: number
-  readonly reasons: readonly string[]
 }
 
 interface Answering {
@@ -130,51 +92,44 @@ const LOOKS_APART_MS_MAX = 400
 
 export class Recovery {
   readonly #parts: RecoveryParts
-  readonly #cases = new Map<string, OpenCase>()
-  /** By sale and node: the most that each node said in the open case. */
-  readonly #heard = new Map<string, Map<string, NodeTestimony>>()
+  readonly #cases: Cases
+  readonly #hearing: Hearing
   /** By sale: for how long this life of the store has answered. Nodes that it lacks come to it only meanwhile. */
   readonly #answering = new Map<string, Answering>()
   /** By sale: the era under which this process last began to put it together. */
   readonly #begun = new Map<string, number>()
   /** By sale: as it was when it last sold. */
   readonly #lastSeen = new Map<string, LastSeen & Pick<SaleSnapshot, 'fares'>>()
-  /** By sale: until the store's answer came, or it was seen to be open. */
-  readonly #openings = new Map<string, Opening>()
-  readonly #recovered: Recovered[] = []
-  #count = 0
-  #withoutSaleMs = 0
-
   constructor(parts: RecoveryParts) {
     this.#parts = parts
+    this.#cases = new Cases(parts.monotonicMs, parts.log)
+    this.#hearing = new Hearing(parts.askNode, parts.marks)
   }
 
   cases(): readonly OpenCase[] {
-    return [...this.#cases.values()]
+    return this.#cases.all()
   }
 
   caseOf(saleId: string): OpenCase | null {
-    return this.#cases.get(saleId) ?? null
+    return this.#cases.get(saleId)
   }
 
   /** The newest last. */
   recovered(): readonly Recovered[] {
-    return this.#recovered
+    return this.#cases.recovered()
   }
 
   get count(): number {
-    return this.#count
+    return this.#cases.count
   }
 
   /** Of all sales together, the open cases included. */
   get withoutSaleMs(): number {
-    const nowMs = this.#parts.monotonicMs()
-    return this.cases().reduce((sum, { sinceMs }) => sum + nowMs - sinceMs, this.#withoutSaleMs)
+    return this.#cases.withoutSaleMs
   }
 
   forMs(saleId: string): number {
-    const nowMs = this.#parts.monotonicMs()
-    return nowMs - (this.#cases.get(saleId)?.sinceMs ?? nowMs)
+    return this.#cases.forMs(saleId)
   }
 
   /** A look at a sale that is whole. */
@@ -189,8 +144,8 @@ export class Recovery {
     const behind = snapshot !== null && mark !== null && compareVersions(snapshot.version, mark) < 0
     const whole = snapshot !== null && snapshot.certified && !behind && snapshot.version.era === sale.era
     if (!whole) return false
-    this.#noteUnanswered(saleId, snapshot)
-    if (this.#cases.has(saleId)) this.#parts.log.info({ saleId }, 'the sale is whole')
+    this.#cases.seen(saleId, snapshot.version, snapshot.unitedEra)
+    if (this.#cases.get(saleId) !== null) this.#parts.log.info({ saleId }, 'the sale is whole')
     this.#closeCase(saleId)
     return true
   }
@@ -201,22 +156,20 @@ export class Recovery {
       await this.#look(saleId, snapshot, nodes)
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
-      const sinceMs = this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs()
-      this.#cases.set(saleId, { saleId, sinceMs, reasons: [`it could not be looked at: ${why}`] })
+      this.#cases.note(saleId, [`it could not be looked at: ${why}`])
       throw error
     }
   }
 
   async #look(saleId: string, snapshot: SaleSnapshot | null, nodes: readonly FleetNode[]): Promise<void> {
     const { ledger, marks, port, rules, log } = this.#parts
-    const sinceMs = this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs()
-    if (!this.#cases.has(saleId)) this.#cases.set(saleId, { saleId, sinceMs, reasons: ['it is being looked at'] })
+    if (this.#cases.get(saleId) === null) this.#cases.note(saleId, ['it is being looked at'])
     // A copy restored in place still shows the certificate of the life it was copied from. Any call that carries
     // what was seen before makes the store find out; this one does nothing else.
     const seen = marks.get(saleId)
     if (snapshot?.certified === true && seen !== null) await port.sales.settle(saleId, [NO_ORDER], seen)
 
-    const { testimonies, reports } = await this.#hearNodes(saleId, nodes)
+    const { testimonies, reports } = await this.#hearing.hear(saleId, nodes)
     const sale = await ledger.sale(saleId)
     if (sale === null) return
     marks.learn([sale])
@@ -224,7 +177,7 @@ export class Recovery {
     const present = await port.sales.read(saleId, rules)
     if (this.isWhole(sale, present)) return
     if (present !== null && isRivalAtWork(present, this.#begun.get(saleId) ?? 0)) {
-      this.#cases.set(saleId, { saleId, sinceMs, reasons: ['another orders process puts it together'] })
+      this.#cases.note(saleId, ['another orders process puts it together'])
       return
     }
     // Asked now: what an earlier life of the store said of itself is no evidence for this one.
@@ -248,12 +201,9 @@ export class Recovery {
       return
     }
     const reasons = [...(decision.decision === 'reopen' ? [] : decision.reasons), ...(gap?.reasons ?? [])]
-    const before = this.#cases.get(saleId)
-    this.#cases.set(saleId, { saleId, sinceMs, reasons })
+    const isNews = this.#cases.note(saleId, reasons)
     if (decision.decision === 'wait' || gap?.isWaiting === true) return
-    if (before?.reasons.join() !== reasons.join()) {
-      log.error({ saleId, reasons }, 'the sale stays recovering: an operator must decide')
-    }
+    if (isNews) log.error({ saleId, reasons }, 'the sale stays recovering: an operator must decide')
   }
 
   /** What a union could not bring back, as reasons; null where there are no unions. */
@@ -281,7 +231,7 @@ export class Recovery {
     const saleId = sale.definition.id
     return unaccounted({
       lastSeen: this.#lastSeen.get(saleId) ?? null,
-      sinceMs: this.#cases.get(saleId)?.sinceMs ?? this.#parts.monotonicMs(),
+      sinceMs: this.#cases.sinceMs(saleId),
       fleet: nodes.filter(({ state }) => state === 'live' || state === 'draining').map(({ id }) => id),
       journals: new Map([...reports].map(([id, report]) => [id, report?.journalSince ?? null])),
       taken: sale.taken,
@@ -305,7 +255,7 @@ export class Recovery {
       const message = `the store has no record of sale "${saleId}": there is nothing to recover. Restore the store's data first`
       throw new OperationError('no_record', message, { saleId })
     }
-    const { testimonies, reports } = await this.#hearNodes(saleId, nodes)
+    const { testimonies, reports } = await this.#hearing.hear(saleId, nodes)
     const mark = this.#parts.marks.get(saleId)
     const facts = { store: snapshot, mark, nodes: testimonies }
     this.#parts.log.warn({ saleId, mark, store: snapshot?.version }, 'an operator recovers the sale')
@@ -320,12 +270,12 @@ export class Recovery {
   async recount(saleId: string, snapshot: SaleSnapshot, nodes: readonly FleetNode[]): Promise<boolean> {
     const sale = await this.#parts.ledger.sale(saleId)
     if (sale === null || !this.isWhole(sale, snapshot)) return false
-    const { testimonies, reports } = await this.#hearNodes(saleId, nodes)
+    const { testimonies, reports } = await this.#hearing.hear(saleId, nodes)
     // A store that has lost orders sells their tickets again. What was heard counts against the store as it is after it.
     const present = await this.#parts.port.sales.read(saleId, this.#parts.rules)
     if (present === null || !this.isWhole(sale, present)) return false
     const reasons = ['it sold more than the ledger has room for, and is counted anew']
-    this.#cases.set(saleId, { saleId, sinceMs: this.#parts.monotonicMs(), reasons })
+    this.#cases.note(saleId, reasons)
     this.#parts.log.error({ saleId, reasons }, 'ALARM: the counters of the store are wrong')
     const facts = { store: present, mark: this.#parts.marks.get(saleId), nodes: testimonies }
     await this.#unite(sale, { facts, nodes, reports, how: 'recount' })
@@ -373,7 +323,7 @@ export class Recovery {
         onUnited: (united) => this.#tellUnion(saleId, era, how, united, lost),
       },
     )
-    this.#noteOpened(saleId, report.version)
+    this.#cases.opened(saleId, report.version)
     await this.#noteOpen(saleId, report.version)
     return report.version
   }
@@ -398,25 +348,7 @@ export class Recovery {
     if (lost.length > 0) log.error({ saleId, reasons: lost, fares }, 'ALARM: acknowledged orders may be lost')
     const counts = { reasserted, fromJournals, conflicts: conflicts.length }
     log.info({ saleId, how, era, ...counts }, 'the sale is put together again')
-    this.#openings.set(saleId, { era, recovered: { saleId, how, ...counts, unaccounted: lost, fares } })
-  }
-
-  #noteOpened(saleId: string, version: Version): void {
-    const opening = this.#openings.get(saleId)
-    // A look came first.
-    if (opening === undefined) return
-    this.#openings.delete(saleId)
-    const one = { ...opening.recovered, version, forMs: this.forMs(saleId) }
-    this.#count += 1
-    this.#recovered.push(one)
-    if (this.#recovered.length > RECOVERED_KEPT) this.#recovered.shift()
-    this.#parts.log.info({ ...one, version: show(version) }, 'the sale is open again under a new era')
-  }
-
-  /** The answer was lost, or is under way. The store may have begun yet another era since. */
-  #noteUnanswered(saleId: string, { version, unitedEra }: SaleSnapshot): void {
-    const era = this.#openings.get(saleId)?.era
-    if (era === version.era || era === unitedEra) this.#noteOpened(saleId, version)
+    this.#cases.opens(saleId, era, { saleId, how, ...counts, unaccounted: lost, fares })
   }
 
   /** What the store was told, or somebody saw of it, is noted under the era before: until that has moved. */
@@ -437,11 +369,11 @@ export class Recovery {
   async #open(saleId: string, era: number, expected: Version, floorSeq: number): Promise<Version> {
     const { port } = this.#parts
     const none = { reasserted: 0, fromJournals: 0, conflicts: 0, unaccounted: [], fares: [] }
-    this.#openings.set(saleId, { era, recovered: { saleId, how: 'whole', ...none } })
+    this.#cases.opens(saleId, era, { saleId, how: 'whole', ...none })
     const reply = await port.sales.certify(saleId, expected, era, floorSeq)
     if (reply.outcome === 'no_such_sale') throw new OperationError('no_record', `sale "${saleId}" is gone`, { saleId })
     if (reply.outcome === 'lost_race') throw lostRace(saleId)
-    this.#noteOpened(saleId, reply.version)
+    this.#cases.opened(saleId, reply.version)
     await this.#noteOpen(saleId, reply.version)
     return reply.version
   }
@@ -465,48 +397,9 @@ export class Recovery {
   }
 
   #closeCase(saleId: string): void {
-    this.#withoutSaleMs += this.forMs(saleId)
-    this.#cases.delete(saleId)
-    this.#heard.delete(saleId)
+    this.#cases.close(saleId)
+    this.#hearing.forget(saleId)
     this.#answering.delete(saleId)
-  }
-
-  /**
-   * Asks every node, whatever the fleet calls it: a node that was declared dead meanwhile has still seen what it has
-   * seen. What was once heard counts as long as the case is open, and raises the mark, so that neither the death of
-   * the witness nor that of this coordinator makes a store look whole that is not. Only live nodes are waited for.
-   */
-  async #hearNodes(
-    saleId: string,
-    nodes: readonly FleetNode[],
-  ): Promise<{ readonly testimonies: readonly NodeTestimony[]; readonly reports: Reports }> {
-    const reports = new Map<string, SaleReport | null>()
-    const heard = this.#heard.get(saleId) ?? new Map<string, NodeTestimony>()
-    this.#heard.set(saleId, heard)
-    await Promise.all(
-      nodes.map(async ({ id, adminUrl, state }) => {
-        const report = await this.#parts.askNode(adminUrl)
-        const sale = report?.sales.find((candidate) => candidate.saleId === saleId) ?? null
-        const known = heard.get(id)?.reply?.known ?? null
-        if (report !== null) reports.set(id, sale)
-        if (sale !== null) {
-          if (known === null || compareVersions(sale, known) >= 0) heard.set(id, { nodeId: id, reply: { known: sale } })
-          this.#raiseMark(saleId, sale)
-        } else if (report !== null && known === null) heard.set(id, { nodeId: id, reply: { known: null } })
-        else if (!heard.has(id) && (state === 'live' || state === 'draining')) {
-          heard.set(id, { nodeId: id, reply: null })
-        }
-      }),
-    )
-    await this.#parts.marks.flush()
-    return { testimonies: [...heard.values()], reports }
-  }
-
-  /** What a node has seen says nothing about durability: that stays as it was known, and unknown is no. */
-  #raiseMark(saleId: string, version: Version): void {
-    const { marks } = this.#parts
-    const mark = marks.get(saleId)
-    if (mark !== null && compareVersions(version, mark) > 0) marks.note(saleId, version, mark)
   }
 }
 
