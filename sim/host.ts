@@ -14,7 +14,8 @@ export class Host implements Owner, Clock {
   isPaused = false
   /** When a pause last ended. */
   pausedAtMs = Number.NEGATIVE_INFINITY
-  pauseMsMax = 0
+  /** All pauses that ended, together. */
+  pausedMs = 0
   crashedAtMs = Number.NEGATIVE_INFINITY
   /** Milliseconds that its clock counts in one of virtual time. */
   rate = 1
@@ -82,7 +83,7 @@ export class Host implements Owner, Clock {
   resume(): void {
     this.isPaused = false
     this.pausedAtMs = this.kernel.nowMs
-    this.pauseMsMax = Math.max(this.pauseMsMax, this.kernel.nowMs - this.#pausedSinceMs)
+    this.pausedMs += this.kernel.nowMs - this.#pausedSinceMs
     const deferred = this.#deferred
     this.#deferred = []
     for (const event of deferred) this.kernel.again(event)

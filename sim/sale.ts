@@ -101,7 +101,7 @@ export function evidenceOf(world: World): Evidence {
     disturbedMs: new Map(world.nodes.map(({ host }) => [host.id, Math.max(host.crashedAtMs, host.pausedAtMs)])),
     leftOut: world.leftOut(),
     forcedWithMark: world.forcedWithMark,
-    pauseMsMax: Math.max(...world.targets().map(({ host }) => host.pauseMsMax)),
+    pausedMsMax: Math.max(...world.targets().map(({ host }) => host.pausedMs)),
     crashes: world.crashes,
     unanswered: world.edge.unanswered,
     hasSteppedClocks: world.hasSteppedClocks,

@@ -79,7 +79,7 @@ function ordinary(more: Partial<Evidence> = {}): Evidence {
     disturbedMs: new Map(),
     leftOut: [],
     forcedWithMark: 0,
-    pauseMsMax: 0,
+    pausedMsMax: 0,
     crashes: [],
     unanswered: [],
     hasSteppedClocks: false,
@@ -318,7 +318,7 @@ describe('a node that is left out', () => {
       { ...LOSS, kind: 'split_brain' as const },
     ]
     const splits = [{ fromMs: 100, toMs: 300 }]
-    const evidence = ordinary({ leftOut: ['n1'], toldMs: 9999, losses, splits, pauseMsMax: 500 })
+    const evidence = ordinary({ leftOut: ['n1'], toldMs: 9999, losses, splits, pausedMsMax: 500 })
     expect(violationsOf(evidence).map(({ rule }) => rule)).toContain('left_out')
   })
 })

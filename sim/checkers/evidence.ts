@@ -78,8 +78,8 @@ export interface Evidence {
   readonly leftOut: readonly string[]
   /** How often an operator had to decide what the store is worth, although a mark said how far it had come. */
   readonly forcedWithMark: number
-  /** The longest that a process was paused. */
-  readonly pauseMsMax: number
+  /** The longest that one process stood still, all its pauses together: a request may wait through several. */
+  readonly pausedMsMax: number
   /** Processes that ended themselves, with why. */
   readonly crashes: readonly string[]
   /** Requests that a node which ran all the while did not answer. */

@@ -345,8 +345,8 @@ function mayActAt(attempt: Attempt, atMs: number, evidence: Evidence): boolean {
   // Says that it was surely not carried out.
   if (attempt.code === 'busy' || attempt.code === 'recovering') return false
   if (!isUnknown(attempt)) return atMs <= attempt.completedMs || isAnsweredElsewhere(attempt, atMs, evidence)
-  const { buyDeadlineMs, hasSteppedClocks, pauseMsMax } = evidence
-  return hasSteppedClocks || atMs <= attempt.invokedMs + buyDeadlineMs * 1.05 + SLACK_MS + pauseMsMax
+  const { buyDeadlineMs, hasSteppedClocks, pausedMsMax } = evidence
+  return hasSteppedClocks || atMs <= attempt.invokedMs + buyDeadlineMs * 1.05 + SLACK_MS + pausedMsMax
 }
 
 /**
