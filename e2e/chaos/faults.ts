@@ -34,8 +34,7 @@ export function killed(kind: Kind): Fault {
   return {
     name: `kill -9 ${kind}`,
     async strike(site) {
-      const { name, pid } = await pick(site, kind)
-      process.kill(pid, 'SIGKILL')
+      const { name, pid } = await signalled(site, kind, 'SIGKILL')
       const isBack = (): boolean => {
         const now = site.cluster.pids().get(name)
         return now !== undefined && now !== pid && isRunning(now)
@@ -50,8 +49,7 @@ export function paused(kind: Kind, fromMs: number, toMs: number): Fault {
   return {
     name: `pause ${kind}`,
     async strike(site) {
-      const { pid } = await pick(site, kind)
-      process.kill(pid, 'SIGSTOP')
+      const { pid } = await signalled(site, kind, 'SIGSTOP')
       try {
         await pause(between(site, fromMs, toMs))
       } finally {
@@ -194,6 +192,19 @@ const GOES_ON_WITHIN_MS = 6000
 async function newestEra({ cluster, saleId }: Site, names: readonly string[]): Promise<number> {
   const states = await Promise.all(names.map((name) => saleStateOf(cluster.node(name), saleId)))
   return Math.max(0, ...states.map((sale) => (sale === null || sale.recovering ? 0 : sale.era)))
+}
+
+/** One that dies of another fault in this very moment is no victim. */
+async function signalled(site: Site, kind: Kind, signal: NodeJS.Signals): ReturnType<typeof pick> {
+  for (;;) {
+    const victim = await pick(site, kind)
+    try {
+      process.kill(victim.pid, signal)
+      return victim
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+    }
+  }
 }
 
 /** One that lives; if none of the kind does, the first that does again. */

@@ -55,7 +55,8 @@ export class OwnRedis {
 
   async end(): Promise<void> {
     await this.proxy.close()
-    await this.#turn
+    // What went wrong in it was told where it was waited for.
+    await this.#turn.catch(() => {})
     await this.#kill()
     this.#disk.unmount()
   }

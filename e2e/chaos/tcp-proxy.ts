@@ -11,7 +11,12 @@ import { once } from 'node:events'
 interface Pair {
   readonly client: Socket
   readonly server: Socket
+  /** Pieces of replies that came through. */
+  answers: number
 }
+
+/** A client's first words with Redis: if their replies were swallowed, nobody would come to ask for anything. */
+const HANDSHAKE_ANSWERS = 3
 
 /** Whether whoever connected from that port is on the other side of a partition. */
 export type IsApart = (clientPort: number) => boolean
@@ -118,7 +123,7 @@ export class TcpProxy {
     }
     const server = connect(this.#port(), '127.0.0.1')
     server.setNoDelay(true)
-    const pair = { client, server }
+    const pair = { client, server, answers: 0 }
     this.#pairs.add(pair)
     this.#forward(pair, client, server, 'to_server')
     this.#forward(pair, server, client, 'to_client')
@@ -133,7 +138,8 @@ export class TcpProxy {
     from.on('error', gone)
     from.on('close', gone)
     from.on('data', (bytes) => {
-      if (way === 'to_client' && this.#toDrop > 0) {
+      if (way === 'to_client') pair.answers += 1
+      if (way === 'to_client' && this.#toDrop > 0 && pair.answers > HANDSHAKE_ANSWERS) {
         this.#toDrop -= 1
         this.droppedReplies += 1
         gone()

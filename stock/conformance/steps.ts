@@ -55,7 +55,7 @@ const saleStep = fc.oneof(
       do: fc.constant('change' as const),
       change: fc.constantFrom<StateChange[]>('open', 'open', 'open', 'pause', 'close'),
       stale: fc.boolean(),
-      lease: fc.constantFrom(undefined, undefined, 1, 2, 3),
+      lease: fc.constantFrom(undefined, undefined, undefined, undefined, undefined, undefined, 1, 2),
     }),
   },
   {
