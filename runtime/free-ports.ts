@@ -6,7 +6,8 @@
 import net from 'node:net'
 import { systemRandom } from './random.ts'
 
-const LOWEST = 10_000
+/** Above the highest of the ports that browsers and `fetch` refuse (Fetch Standard, "port blocking"): 10080. */
+const LOWEST = 10_081
 const HIGHEST = 32_767
 /** So many taken ones in a row mean that something else is wrong. */
 const TRIES = 200
