@@ -57,18 +57,15 @@ export async function measureOpening(
   return firsts
 }
 
-/**
- * As everywhere in the bench the bar is on the median. The slowest stands beside it, with what chance alone does on this
- * machine: of twelve purchases like any other, some take more than twice the median where a tenth of all do.
- */
+/** The bar is on the worst of them; beside it stands what chance alone does on this machine. */
 export function judgeOpening(firsts: readonly First[]): Verdict[] {
   const ratios = firsts.map(ratioOf)
   const isNone = firsts.length === 0
   const slow = firsts.reduce((sum, { slowAfterwards }) => sum + slowAfterwards, 0)
   const what = `first purchase after an opening against the median of the next ${AFTERWARDS}, ${firsts.length} times`
   return [
-    judgeValue({ name: `${what}: median`, atMost: BOUND }, isNone ? null : median(ratios)),
-    judgeValue({ name: `${what}: the slowest` }, isNone ? null : Math.max(...ratios)),
+    judgeValue({ name: `${what}: the slowest`, atMost: BOUND }, isNone ? null : Math.max(...ratios)),
+    judgeValue({ name: `${what}: median` }, isNone ? null : median(ratios)),
     judgeValue(
       {
         name: `percent of the next ${AFTERWARDS} that took more than ${BOUND} times their median (what chance does here)`,

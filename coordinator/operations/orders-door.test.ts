@@ -4,19 +4,10 @@ import { startAdminServer, type AdminServer } from '../../http/admin-server.ts'
 import { SILENT } from '../../runtime/log.ts'
 import { ordersDoor } from './orders-door.ts'
 import { changeSale, createSale } from './sales.ts'
-import { testWorld, type TestWorld } from './testing/test-world.ts'
+import { DEMO_FILE, testWorld, type TestWorld } from './testing/test-world.ts'
 import { underLease, type World } from './world.ts'
 
 const TTL_MS = 1000
-const FILE = `
-id: demo
-name: Demo
-limitPerBuyer: 2
-holdSeconds: 300
-fares:
-  - { id: second, name: Second, stock: 100, price: { amount: 100, currency: CNY } }
-`
-
 let inside: TestWorld
 let server: AdminServer
 /** As a coordinator reaches it. */
@@ -37,7 +28,7 @@ beforeEach(async () => {
   })
   await inside.port.fleet.announceOrders({ id: 'o1', url: 'http://o1', adminUrl: server.url })
   world = { ...inside, orders: ordersDoor(inside.port.fleet, 'secret') }
-  await createSale(world, FILE)
+  await createSale(world, DEMO_FILE)
 })
 afterEach(() => server.close())
 

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { showOrder } from './orders.ts'
 import { changeSale, createSale, listSales, setStock, transfer } from './sales.ts'
 import { status } from './status.ts'
-import { DEMO, TestNode, testWorld, type TestWorld } from './testing/test-world.ts'
+import { DEMO, DEMO_FILE, TestNode, testWorld, type TestWorld } from './testing/test-world.ts'
 
 let world: TestWorld
 
@@ -11,27 +11,18 @@ beforeEach(async () => {
   await world.port.fleet.certify(0, 1)
 })
 
-const FILE = `
-id: demo
-name: Demo
-limitPerBuyer: 2
-holdSeconds: 300
-fares:
-  - { id: second, name: Second, stock: 100, price: { amount: 100, currency: CNY } }
-`
-
 describe('createSale', () => {
   it('makes a draft and lists it', async () => {
-    const result = await createSale(world, FILE)
+    const result = await createSale(world, DEMO_FILE)
     expect(result).toMatchObject({ outcome: 'created', notHeardBy: [], sale: { id: 'demo', state: 'draft' } })
     expect(JSON.stringify(result)).not.toContain(world.record('demo').definition.orderIdSecret)
     expect((await listSales(world)).items).toHaveLength(1)
   })
 
   it('leaves an equal one as it is', async () => {
-    await createSale(world, FILE)
+    await createSale(world, DEMO_FILE)
     await changeSale(world, 'demo', 'open')
-    expect(await createSale(world, FILE)).toMatchObject({ outcome: 'unchanged', sale: { state: 'open' } })
+    expect(await createSale(world, DEMO_FILE)).toMatchObject({ outcome: 'unchanged', sale: { state: 'open' } })
   })
 })
 
@@ -39,7 +30,7 @@ describe('changeSale', () => {
   let node: TestNode
 
   beforeEach(async () => {
-    await createSale(world, FILE)
+    await createSale(world, DEMO_FILE)
     node = new TestNode(world, 'n1')
     await node.joinFleet()
     await node.join()
@@ -84,7 +75,7 @@ describe('changeSale', () => {
 
   it('sets a stock, and carries what is left', async () => {
     expect(await setStock(world, 'demo', 'second', 120)).toMatchObject({ sale: { fares: [{ stock: 120 }] } })
-    await createSale(world, FILE.replace('id: demo', 'id: other'))
+    await createSale(world, DEMO_FILE.replace('id: demo', 'id: other'))
     const fareId = 'second'
     expect(await transfer(world, { saleId: 'demo', fareId }, { saleId: 'other', fareId })).toMatchObject({
       tickets: 120,
@@ -101,7 +92,7 @@ describe('changeSale', () => {
 
 describe('status', () => {
   it('is well with a leader, and says what is wrong', async () => {
-    await createSale(world, FILE)
+    await createSale(world, DEMO_FILE)
     await world.process.round()
     expect((await status(world, { declaredDurable: false })).problems).toEqual([
       'no coordinator leads: deaths are not declared and nginx is not told',

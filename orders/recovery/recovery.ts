@@ -100,6 +100,7 @@ export class Recovery {
   readonly #begun = new Map<string, number>()
   /** By sale: as it was when it last sold. */
   readonly #lastSeen = new Map<string, LastSeen & Pick<SaleSnapshot, 'fares'>>()
+
   constructor(parts: RecoveryParts) {
     this.#parts = parts
     this.#cases = new Cases(parts.monotonicMs, parts.log)

@@ -43,6 +43,16 @@ export const DEMO: SaleDefinition = {
   orderIdSecret: 'ab'.repeat(32),
 }
 
+/** The same as its operator writes it. */
+export const DEMO_FILE = `
+id: demo
+name: Demo
+limitPerBuyer: 2
+holdSeconds: 300
+fares:
+  - { id: second, name: Second, stock: 100, price: { amount: 100, currency: CNY } }
+`
+
 export function testWorld(): TestWorld {
   let nowMs = 1_800_000_000_000
   let life = 1
