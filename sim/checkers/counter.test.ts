@@ -323,6 +323,24 @@ describe('a node that is left out', () => {
   })
 })
 
+/** Of an order that is made then, for a buyer who asked at 100 and got no answer. */
+function rulesOfLate(madeMs: number, pausedMsMax: number): string[] {
+  const late = purchase('b1', [attempt(100, 503, 'outcome_unknown'), attempt(3000, 200, 'o1')])
+  const history = [late, purchase('b2', [attempt(200, 201, 'o2')])]
+  const evidence = ordinary({ history, creations: [creation('o1', 'b1', madeMs)], pausedMsMax })
+  return violationsOf(evidence).map(({ rule }) => rule)
+}
+
+describe('an order that is made late for somebody who got no answer', () => {
+  const DEADLINE_MS = 100 + 1000 * 1.05 + 50
+  it('is due as long as its node stood still beside its deadline, and not longer', () => {
+    expect(rulesOfLate(DEADLINE_MS - 1, 0)).not.toContain('ghost_hold')
+    expect(rulesOfLate(DEADLINE_MS + 1, 0)).toContain('ghost_hold')
+    expect(rulesOfLate(DEADLINE_MS + 699, 700)).not.toContain('ghost_hold')
+    expect(rulesOfLate(DEADLINE_MS + 701, 700)).toContain('ghost_hold')
+  })
+})
+
 describe('a loss that was undone before anybody sold', () => {
   it('need not be told', () => {
     expect(violationsOf(ordinary({ losses: [{ ...LOSS, isUndone: true }] }))).toEqual([])
