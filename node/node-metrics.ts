@@ -123,6 +123,15 @@ function addDeskGauges(metrics: Metrics, desks: () => Iterable<SaleDesk>): void 
   metrics.gauge('farebox_line_wishes', 'Wishes waiting for quota.', () =>
     [...desks()].map((desk) => ({ labels: { sale: desk.definition.id }, value: desk.quota.lineLength })),
   )
+  metrics.gauge(
+    'farebox_winners_unread',
+    '1 while this node still reads who has won; refusals ask the store then.',
+    () =>
+      [...desks()].map((desk) => ({
+        labels: { sale: desk.definition.id },
+        value: desk.quota.winners.isReading ? 1 : 0,
+      })),
+  )
   metrics.gauge('farebox_heartbeat_age_seconds', 'Time since the last heartbeat was answered.', () =>
     [...desks()].map((desk) => ({ labels: { sale: desk.definition.id }, value: desk.heartbeatAgeMs / 1000 })),
   )

@@ -1,9 +1,9 @@
 /** One point of a curve: purchases, then refusals after zero, and what CPU they took. */
 import type { RedisStock } from '../../stock/redis/redis-stock.ts'
 import { Confirmer } from '../ratios/confirmer.ts'
-import { KNOWN_TOKENS, showTokens, wrkFaults } from '../ratios/contenders.ts'
+import { KNOWN_TOKENS, showTokens, told, wrkFaults } from '../ratios/contenders.ts'
 import { type RequestFile, SALE } from '../ratios/requests.ts'
-import { fareAt, RULES, Site } from '../ratios/site.ts'
+import { fareAt, type RedisSite, RULES, Site } from '../ratios/site.ts'
 import { runWrk, type WrkSummary } from '../ratios/wrk.ts'
 import type { GrowthPoint } from '../report/document.ts'
 import { cpuMs, redisCpuMs } from './cpu.ts'
@@ -36,11 +36,17 @@ const HEARD_AFTER_MS = 2000
 
 export async function measurePoint(x: number, settings: PointSettings, load: PointLoad): Promise<GrowthPoint> {
   const { nodes, fares, buyersBefore, sockets } = settings
-  const prepare = (stock: RedisStock): Promise<void> => fill(stock, buyersBefore)
+  let redisFilledMs = Number.NaN
+  const prepare = async (stock: RedisStock, redis: RedisSite): Promise<void> => {
+    await fill(stock, buyersBefore)
+    redisFilledMs = await redisCpuMs(redis.client)
+  }
   const { directory, secret } = load
   const site = await Site.start(directory, secret, { fsync: 'always', stock: STOCK, node: {}, nodes, fares, prepare })
   const opened: (() => void)[] = []
   try {
+    await site.settled()
+    const startMs = nodesCpuMs(site) + (await redisCpuMs(site.redis.client)) - redisFilledMs
     opened.push(await openSockets(site.url, sockets))
     const purchases = await measurePurchases(site, load)
     const faults = await site.faults(['won'], buyersBefore)
@@ -50,6 +56,7 @@ export async function measurePoint(x: number, settings: PointSettings, load: Poi
       x,
       ...purchases.figures,
       ...refusals.figures,
+      startMs,
       faults: [...faults, ...purchases.faults, ...refusals.faults],
     }
   } finally {
@@ -65,13 +72,24 @@ async function fill(stock: RedisStock, count: number): Promise<void> {
   for (let made = 0; made < count; made += FILL_BATCH) await confirmer.confirm(Math.min(FILL_BATCH, count - made))
 }
 
+/**
+ * Which requests of the file are for what. Whoever is refused must not have bought: with many nodes each begins at its
+ * own part of the purchases, so that those at the far end are sent as well.
+ */
+export function partsOf(file: Pick<RequestFile, 'count'>) {
+  const purchases = file.count - WARM_UP_COUNT - KNOWN_TOKENS
+  return {
+    warmUp: { first: 0, count: WARM_UP_COUNT },
+    purchases: { first: WARM_UP_COUNT, count: purchases },
+    known: { first: WARM_UP_COUNT + purchases, count: KNOWN_TOKENS },
+  }
+}
+
 async function measurePurchases(site: Site, load: PointLoad) {
-  const { file } = load
-  await run(site, load, { seconds: WARM_UP_SECONDS, first: 0, count: WARM_UP_COUNT })
+  const { warmUp, purchases } = partsOf(load.file)
+  await run(site, load, { seconds: WARM_UP_SECONDS, ...warmUp })
   const before = { won: (await site.outcomes())['won'] ?? Number.NaN, calls: await site.confirmCalls() }
-  const spent = await cpuOf(site, () =>
-    run(site, load, { seconds: load.seconds, first: WARM_UP_COUNT, count: file.count - WARM_UP_COUNT }),
-  )
+  const spent = await cpuOf(site, () => run(site, load, { seconds: load.seconds, ...purchases }))
   const won = ((await site.outcomes())['won'] ?? Number.NaN) - before.won
   const calls = (await site.confirmCalls()) - before.calls
   const figures = {
@@ -83,15 +101,22 @@ async function measurePurchases(site: Site, load: PointLoad) {
 }
 
 async function measureRefusals(site: Site, load: PointLoad) {
-  const known = { first: load.file.count - KNOWN_TOKENS, count: KNOWN_TOKENS }
+  const { known } = partsOf(load.file)
   const { connections, urls } = connectionsOf(site, load)
   const all = { url: site.url, urls, connections, file: load.file, ...known, seconds: WARM_UP_SECONDS }
   await showTokens(all, async () => refusedOf(await site.outcomes()))
-  const before = refusedOf(await site.outcomes())
+  const before = await site.outcomes()
   const spent = await cpuOf(site, () => run(site, load, { ...known, seconds: load.seconds }))
-  const refused = refusedOf(await site.outcomes()) - before
+  const meanwhile = since(before, await site.outcomes())
+  const refused = refusedOf(meanwhile)
   const figures = { refusalNodeUs: (spent.nodesMs * 1000) / refused, refusalRedisUs: (spent.redisMs * 1000) / refused }
-  return { figures, faults: wrkFaults(spent.wrk, 'refused') }
+  // What else was answered says where to look.
+  const faults = wrkFaults(spent.wrk, 'refused').map((fault) => `${fault}; the nodes say ${JSON.stringify(meanwhile)}`)
+  return { figures, faults }
+}
+
+function since(before: Readonly<Record<string, number>>, now: Readonly<Record<string, number>>) {
+  return told(Object.fromEntries(Object.entries(now).map(([name, count]) => [name, count - (before[name] ?? 0)])))
 }
 
 function run(
@@ -108,12 +133,16 @@ function connectionsOf({ urls }: Site, load: PointLoad): { urls: readonly string
 }
 
 function refusedOf(outcomes: Readonly<Record<string, number>>): number {
-  return (outcomes['all_held'] ?? Number.NaN) + (outcomes['sold_out'] ?? Number.NaN)
+  return (outcomes['all_held'] ?? 0) + (outcomes['sold_out'] ?? 0)
+}
+
+function nodesCpuMs({ pids }: Site): number {
+  return pids.reduce((sum, pid) => sum + cpuMs(pid), 0)
 }
 
 async function cpuOf(site: Site, work: () => Promise<WrkSummary>) {
   const read = async () => ({
-    nodesMs: site.pids.reduce((sum, pid) => sum + cpuMs(pid), 0),
+    nodesMs: nodesCpuMs(site),
     redisMs: await redisCpuMs(site.redis.client),
   })
   const before = await read()

@@ -172,6 +172,15 @@ export class Site {
     return this.#sum(/^farebox_confirm_calls_total (\d+)$/m)
   }
 
+  /** Waits until every node knows who bought before it came, and Redis has done what they made it do. */
+  async settled(): Promise<void> {
+    await until('the nodes to read who has won', READY_WITHIN_MS, async () => {
+      const unread = await this.#sum(/^farebox_winners_unread\{sale="\w+"\} (\d+)$/m)
+      const persistence = await this.redis.client.info('persistence')
+      return unread === 0 && /^aof_rewrite_in_progress:0\r$/m.test(persistence)
+    })
+  }
+
   /** The stock law and every count against every other, by store and nodes; `before` was there when the nodes came. */
   faults(expected: readonly string[], before = 0): Promise<string[]> {
     return settledFaults(() => this.#faultsNow(expected, before))

@@ -149,6 +149,8 @@ export interface GrowthPoint {
   readonly refusalNodeUs: number | null
   readonly refusalRedisUs: number | null
   readonly purchasesPerCall: number | null
+  /** CPU time of all nodes and of Redis from the nodes' start until they know all that came before; once, not per ticket. */
+  readonly startMs: number | null
   readonly faults: readonly string[]
 }
 

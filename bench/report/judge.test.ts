@@ -26,6 +26,7 @@ const point = (x: number, us: number | null) => ({
   refusalNodeUs: 5,
   refusalRedisUs: 1,
   purchasesPerCall: 10,
+  startMs: 900,
   faults: [],
 })
 

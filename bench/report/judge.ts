@@ -198,8 +198,8 @@ function growthFaults({ wanted, points }: GrowthRun): string[] {
   return wanted.flatMap((x) => {
     const point = points.find((one) => one.x === x)
     if (point === undefined) return [`MISSING SAMPLE: at ${x}`]
-    const { purchaseNodeUs, purchaseRedisUs, refusalNodeUs, refusalRedisUs, faults } = point
-    const isWhole = [purchaseNodeUs, purchaseRedisUs, refusalNodeUs, refusalRedisUs].every(
+    const { purchaseNodeUs, purchaseRedisUs, refusalNodeUs, refusalRedisUs, startMs, faults } = point
+    const isWhole = [purchaseNodeUs, purchaseRedisUs, refusalNodeUs, refusalRedisUs, startMs].every(
       (value) => value !== null && Number.isFinite(value),
     )
     return [...(isWhole ? [] : [`a figure is missing at ${x}`]), ...faults.map((fault) => `at ${x}: ${fault}`)]

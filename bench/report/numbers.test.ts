@@ -35,6 +35,7 @@ const CONTEST: ContestRun = {
 const point = (x: number, us: number) => ({
   x,
   purchaseNodeUs: us,
+  startMs: 900,
   purchaseRedisUs: 1,
   refusalNodeUs: 5,
   refusalRedisUs: 1,

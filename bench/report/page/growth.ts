@@ -36,6 +36,7 @@ export function growthHtml(run: GrowthRun): string {
     'purchases per call',
     'refusal: nodes, µs',
     'Redis, µs',
+    'once, at the start: ms',
   ].map((head) => ({ head, isNumber: true }))
   const rows = points.map((point): Cell[] => [
     point.x,
@@ -44,6 +45,7 @@ export function growthHtml(run: GrowthRun): string {
     point.purchasesPerCall,
     point.refusalNodeUs,
     point.refusalRedisUs,
+    point.startMs,
   ])
   const drawn = charts.map((chart) => chartHtml({ ...chart, x, xName: axis, isXLog: true }))
   return `<div class="charts">${drawn.join('')}</div>${table(columns, rows)}`
