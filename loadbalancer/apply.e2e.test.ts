@@ -1,36 +1,16 @@
 import { readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import net from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { applyPlan, ApplyError, findNginx, readApplied, startNginx, stopNginx } from './apply.ts'
 import { freePort } from '../runtime/free-ports.ts'
-import { call, edgeTopology, startUpstream, stopUpstream } from './edge-fixture.ts'
-import type { Answer, Seen, Upstream } from './edge-fixture.ts'
-import type { Topology } from './render.ts'
+import { call, edge, edgeTopology, stopUpstream, upstream } from './testing/edge.ts'
+import type { Answer, Seen, Upstream } from './testing/edge.ts'
 import { servedVersion } from './status.ts'
 import { waitFor } from './wait.ts'
 
 const BUY = '/api/sales/demo/fares/second/orders'
 const at = (seq: number) => ({ era: 1, seq })
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
-})
-
-async function edge(nodes: readonly Upstream[], changes: Partial<Topology> = {}): Promise<Topology> {
-  const topology = await edgeTopology(nodes, changes)
-  cleanups.push(() => rmSync(topology.dir, { recursive: true, force: true }))
-  await applyPlan(topology)
-  const master = await startNginx(topology.dir)
-  cleanups.push(() => stopNginx(master))
-  return topology
-}
-
-async function upstream(...args: Parameters<typeof startUpstream>): Promise<Upstream> {
-  const made = await startUpstream(...args)
-  cleanups.push(() => stopUpstream(made))
-  return made
-}
 
 function buy(port: number, options: http.RequestOptions & { body?: string } = {}): Promise<Answer> {
   return call(port, { method: 'POST', path: BUY, agent: false, ...options })
@@ -348,7 +328,7 @@ describe('plans', () => {
   it('are served by an nginx that stops and is found again by its directory', async () => {
     const node = await upstream('n1', 1)
     const topology = await edgeTopology([node], { listen: { host: '127.0.0.1', port: await freePort() } })
-    cleanups.push(() => rmSync(topology.dir, { recursive: true, force: true }))
+    onTestFinished(() => rmSync(topology.dir, { recursive: true, force: true }))
     await applyPlan(topology)
     const master = await startNginx(topology.dir)
     expect(findNginx(topology.dir)).toEqual(master)

@@ -2,10 +2,10 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync
 import http from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { applyPlan, findNginx, startNginx, stopNginx } from './apply.ts'
-import { call, edgeTopology, startUpstream, stopUpstream } from './edge-fixture.ts'
-import type { Upstream } from './edge-fixture.ts'
+import { call, edge, edgeTopology, stopUpstream, upstream } from './testing/edge.ts'
+import type { Upstream } from './testing/edge.ts'
 import { signalProcess } from '../runtime/process-identity.ts'
 import { CLOSING_FLAG_PREFIX, closingFlagPath } from './render.ts'
 import type { Topology } from './render.ts'
@@ -14,25 +14,6 @@ import { waitFor } from './wait.ts'
 
 const BUY = '/api/sales/demo/fares/second/orders'
 const at = (seq: number) => ({ era: 1, seq })
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
-})
-
-async function edge(nodes: readonly Upstream[], changes: Partial<Topology> = {}): Promise<Topology> {
-  const topology = await edgeTopology(nodes, changes)
-  cleanups.push(() => rmSync(topology.dir, { recursive: true, force: true }))
-  await applyPlan(topology)
-  const master = await startNginx(topology.dir)
-  cleanups.push(() => stopNginx(master))
-  return topology
-}
-
-async function upstream(...args: Parameters<typeof startUpstream>): Promise<Upstream> {
-  const made = await startUpstream(...args)
-  cleanups.push(() => stopUpstream(made))
-  return made
-}
 
 function flags(dir: string): string[] {
   return readdirSync(dir).filter((name) => name.startsWith(CLOSING_FLAG_PREFIX))
@@ -156,7 +137,7 @@ describe('under the flag', () => {
       response.end(JSON.stringify([seen.method, seen.url, seen.body, seen.headers['idempotency-key']]))
     })
     const webDir = mkdtempSync(join(tmpdir(), 'farebox-web-'))
-    cleanups.push(() => rmSync(webDir, { recursive: true, force: true }))
+    onTestFinished(() => rmSync(webDir, { recursive: true, force: true }))
     writeFileSync(`${webDir}/index.html`, '<p>hello')
     writeFileSync(`${webDir}/a?b c.js`, '1')
     const { listen, dir, version } = await edge([node], { webDir, orders: [node] })
@@ -201,7 +182,7 @@ describe('under the flag', () => {
     const nodes = [await upstream('n1', 1), await upstream('n2', 1)]
     const topology = await edge(nodes)
     const agent = new http.Agent({ keepAlive: true })
-    cleanups.push(() => agent.destroy())
+    onTestFinished(() => agent.destroy())
     await call(topology.listen.port, { path: '/api/sales', agent })
     expect(await idleConnections(topology.statusPort)).toBe(1)
     await reloadTimes(topology, nodes, 1)
@@ -237,11 +218,11 @@ describe('the flag', () => {
 
   it('is removed at a start', async () => {
     const topology = await edgeTopology([])
-    cleanups.push(() => rmSync(topology.dir, { recursive: true, force: true }))
+    onTestFinished(() => rmSync(topology.dir, { recursive: true, force: true }))
     await applyPlan(topology)
     writeFileSync(closingFlagPath(topology.dir, topology.version), '')
     const master = await startNginx(topology.dir)
-    cleanups.push(() => stopNginx(master))
+    onTestFinished(() => stopNginx(master))
     expect(flags(topology.dir)).toEqual([])
   })
 })

@@ -1,33 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import type { Order } from '../stock/core/words.ts'
+import { testOrder } from '../stock/testing/order.ts'
 import { Journal } from './journal.ts'
-
-function order(id: string, more: Partial<Order> = {}): Order {
-  return {
-    id,
-    fareId: 'seat',
-    quantity: 1,
-    buyer: 'ann',
-    state: 'held',
-    reason: null,
-    createdAtMs: 1,
-    createdSeq: 1,
-    paidAtMs: null,
-    paidSeq: null,
-    releasedAtMs: null,
-    releasedSeq: null,
-    ...more,
-  }
-}
 
 describe('Journal', () => {
   it('tells what was told before an era and not again since', () => {
     const journal = new Journal()
     journal.begin({ era: 2, seq: 0 })
-    journal.note(order('a'), { era: 2, seq: 6 })
-    journal.note(order('b'), { era: 2, seq: 7 })
-    journal.note(order('c'), { era: 3, seq: 8 })
-    journal.note(order('b'), { era: 3, seq: 9 })
+    journal.note(testOrder('a'), { era: 2, seq: 6 })
+    journal.note(testOrder('b'), { era: 2, seq: 7 })
+    journal.note(testOrder('c'), { era: 3, seq: 8 })
+    journal.note(testOrder('b'), { era: 3, seq: 9 })
     const idsBefore = (era: number): string[] =>
       journal
         .toldBefore(era)
@@ -40,8 +22,8 @@ describe('Journal', () => {
     const journal = new Journal()
     expect([journal.since, journal.orders]).toEqual([null, []])
     journal.begin({ era: 2, seq: 5 })
-    journal.note(order('a'), { era: 2, seq: 6 })
-    journal.note(order('a', { state: 'paid', paidAtMs: 7 }), { era: 2, seq: 9 })
+    journal.note(testOrder('a'), { era: 2, seq: 6 })
+    journal.note(testOrder('a', { state: 'paid', paidAtMs: 7 }), { era: 2, seq: 9 })
     journal.begin({ era: 3, seq: 1 })
     expect(journal.since).toEqual({ era: 2, seq: 5 })
     expect(journal.orders.map(({ id, state }) => `${id} ${state}`)).toEqual(['a paid'])
@@ -50,13 +32,13 @@ describe('Journal', () => {
   it('says from where on it is whole when it forgets the oldest', () => {
     const journal = new Journal(2)
     journal.begin({ era: 1, seq: 1 })
-    for (const seq of [2, 3, 4]) journal.note(order(`o${seq}`), { era: 1, seq })
+    for (const seq of [2, 3, 4]) journal.note(testOrder(`o${seq}`), { era: 1, seq })
     expect(journal.since).toEqual({ era: 1, seq: 2 })
     expect(journal.orders.map(({ id }) => id)).toEqual(['o3', 'o4'])
     // Told again it keeps its place.
-    journal.note(order('o3', { state: 'paid' }), { era: 1, seq: 5 })
+    journal.note(testOrder('o3', { state: 'paid' }), { era: 1, seq: 5 })
     expect(journal.orders.map(({ id, state }) => `${id} ${state}`)).toEqual(['o3 paid', 'o4 held'])
-    journal.note(order('o6'), { era: 1, seq: 6 })
+    journal.note(testOrder('o6'), { era: 1, seq: 6 })
     expect(journal.orders.map(({ id }) => id)).toEqual(['o4', 'o6'])
     expect(journal.since).toEqual({ era: 1, seq: 3 })
   })
@@ -64,13 +46,13 @@ describe('Journal', () => {
   it('takes an order of another era for a new one: it may have been lost, and made again', () => {
     const journal = new Journal(3)
     journal.begin({ era: 1, seq: 1 })
-    for (const seq of [2, 3]) journal.note(order(`o${seq}`), { era: 1, seq })
-    journal.note(order('o2'), { era: 2, seq: 3 })
+    for (const seq of [2, 3]) journal.note(testOrder(`o${seq}`), { era: 1, seq })
+    journal.note(testOrder('o2'), { era: 2, seq: 3 })
     expect(journal.orders.map(({ id }) => id)).toEqual(['o3', 'o2'])
-    for (const seq of [4, 5]) journal.note(order(`o${seq}`), { era: 2, seq })
+    for (const seq of [4, 5]) journal.note(testOrder(`o${seq}`), { era: 2, seq })
     expect(journal.orders.map(({ id }) => id)).toEqual(['o2', 'o4', 'o5'])
     expect(journal.since).toEqual({ era: 1, seq: 3 })
-    journal.note(order('o6'), { era: 2, seq: 6 })
+    journal.note(testOrder('o6'), { era: 2, seq: 6 })
     expect(journal.since).toEqual({ era: 2, seq: 3 })
   })
 })

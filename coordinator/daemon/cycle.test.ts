@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { DEMO, TestNode, testWorld, type TestWorld } from '../operations/testing/test-world.ts'
+import { DEMO, DEMO_FILE, TestNode, testWorld, type TestWorld } from '../operations/testing/test-world.ts'
 import type { Topology } from '../plan/topology.ts'
 import { answerAdmin, type AdminParts } from './admin-routes.ts'
 import { Cycle } from './cycle.ts'
@@ -87,7 +87,7 @@ beforeEach(async () => {
   c1 = await coordinator('c1')
   world.restartStore()
   await c1.round()
-  await post('/admin/sales', SALE_FILE)
+  await post('/admin/sales', DEMO_FILE)
   await post('/admin/sales/demo/open')
   n1 = new TestNode(world, 'n1')
   n2 = new TestNode(world, 'n2')
@@ -308,15 +308,6 @@ describe('a store that began another life', () => {
   })
 })
 
-const SALE_FILE = `
-id: demo
-name: Demo
-limitPerBuyer: 2
-holdSeconds: 300
-fares:
-  - { id: second, name: Second, stock: 100, price: { amount: 100, currency: CNY } }
-`
-
 async function bodyOf(answer: Promise<AdminAnswer>): Promise<unknown> {
   const given = await answer
   return 'body' in given ? given.body : null
@@ -332,8 +323,8 @@ function post(path: string, body = '') {
 
 describe('the admin API', () => {
   it('makes a sale once', async () => {
-    expect(await post('/admin/sales', SALE_FILE)).toMatchObject({ status: 200, body: { outcome: 'unchanged' } })
-    const other = SALE_FILE.replace('id: demo', 'id: other')
+    expect(await post('/admin/sales', DEMO_FILE)).toMatchObject({ status: 200, body: { outcome: 'unchanged' } })
+    const other = DEMO_FILE.replace('id: demo', 'id: other')
     expect(await post('/admin/sales', other)).toMatchObject({ status: 201, body: { sale: { state: 'draft' } } })
   })
 
@@ -342,7 +333,7 @@ describe('the admin API', () => {
       status: 422,
       body: { error: { code: 'bad_sale_file' } },
     })
-    const differs = await post('/admin/sales', SALE_FILE.replace('stock: 100', 'stock: 99'))
+    const differs = await post('/admin/sales', DEMO_FILE.replace('stock: 100', 'stock: 99'))
     expect(differs).toMatchObject({ status: 409, body: { error: { code: 'sale_differs' } } })
   })
 

@@ -1,25 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
-import type { Order } from '../../stock/core/words.ts'
+import { testOrder } from '../../stock/testing/order.ts'
 import { Outbox, SPACING_MS } from './outbox.ts'
-
-function order(id: string, more: Partial<Order> = {}): Order {
-  return {
-    id,
-    fareId: 'second',
-    quantity: 1,
-    buyer: 'ann',
-    state: 'held',
-    reason: null,
-    createdAtMs: 1,
-    createdSeq: 1,
-    paidAtMs: null,
-    paidSeq: null,
-    releasedAtMs: null,
-    releasedSeq: null,
-    ...more,
-  }
-}
 
 /** Everything that comes out when asked every few milliseconds. */
 function drain(outbox: Outbox, fromMs: number): { atMs: number; what: string }[] {
@@ -38,7 +20,7 @@ describe('an outbox', () => {
     const outbox = new Outbox()
     outbox.hangAvailability()
     outbox.hangAuth('ann')
-    outbox.hangOrder(order('a'))
+    outbox.hangOrder(testOrder('a'))
     expect(drain(outbox, 1000)).toEqual([
       { atMs: 1000, what: 'auth' },
       { atMs: 1250, what: 'availability' },
@@ -49,9 +31,9 @@ describe('an outbox', () => {
   it('keeps only the newest of a kind, and counts what was replaced', () => {
     const outbox = new Outbox()
     outbox.noteSent(1000)
-    outbox.hangOrder(order('a'))
-    outbox.hangOrder(order('b'))
-    outbox.hangOrder(order('a', { state: 'paid' }))
+    outbox.hangOrder(testOrder('a'))
+    outbox.hangOrder(testOrder('b'))
+    outbox.hangOrder(testOrder('a', { state: 'paid' }))
     outbox.hangAvailability()
     outbox.hangAvailability()
     outbox.hangAuth('ann')
@@ -63,7 +45,7 @@ describe('an outbox', () => {
   it('lets neither orders nor availability wait for all of the other', () => {
     const outbox = new Outbox()
     const out: string[] = []
-    for (const id of ['a', 'b', 'c', 'd']) outbox.hangOrder(order(id))
+    for (const id of ['a', 'b', 'c', 'd']) outbox.hangOrder(testOrder(id))
     for (let nowMs = 0; !outbox.isEmpty && nowMs < 10_000; nowMs += SPACING_MS) {
       if (nowMs < 1500) outbox.hangAvailability()
       out.push(outbox.take(nowMs)?.kind ?? 'nothing')
@@ -74,7 +56,7 @@ describe('an outbox', () => {
 
   it('holds a bounded number of orders, the newest', () => {
     const outbox = new Outbox()
-    for (let i = 0; i < 1000; i += 1) outbox.hangOrder(order(`o${i}`))
+    for (let i = 0; i < 1000; i += 1) outbox.hangOrder(testOrder(`o${i}`))
     const told = drain(outbox, 0).map(({ what }) => what)
     expect([told.length, told[0], told.at(-1)]).toEqual([100, 'o900 held', 'o999 held'])
     expect(outbox.dropped).toBe(900)
@@ -95,7 +77,7 @@ describe('an outbox', () => {
           nowMs += afterMs
           if (what === 'auth') outbox.hangAuth('ann')
           if (what === 'availability') outbox.hangAvailability()
-          if (what === 'order') outbox.hangOrder(order(id))
+          if (what === 'order') outbox.hangOrder(testOrder(id))
           // What is said to all keeps its distance from what it said before, and comes to those with nothing of their own.
           if (what === 'sent' && nowMs - (sentMs.at(-1) ?? -1000) >= SPACING_MS) {
             outbox.noteSent(nowMs)

@@ -1,6 +1,6 @@
 /** Recovery over store and ledger in memory: two orders processes, two nodes, clocks moved by hand. */
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { TestNode, testWorld, type TestWorld } from '../../coordinator/operations/testing/test-world.ts'
+import { DEMO_FILE, TestNode, testWorld, type TestWorld } from '../../coordinator/operations/testing/test-world.ts'
 import type { AdminAnswer } from '../../http/admin-server.ts'
 import { SILENT } from '../../runtime/log.ts'
 import type { Order, Version } from '../../stock/core/words.ts'
@@ -8,14 +8,6 @@ import { StoreError } from '../../stock/port.ts'
 import { inMemoryOrders, type InMemoryOrders } from '../testing/in-memory-orders.ts'
 import { RIVAL_SILENT_MS_MAX } from './rival.ts'
 
-const SALE_FILE = `
-id: demo
-name: Demo
-limitPerBuyer: 2
-holdSeconds: 300
-fares:
-  - { id: second, name: Second, stock: 100, price: { amount: 100, currency: CNY } }
-`
 const NO_QUERY = new URLSearchParams()
 
 let world: TestWorld
@@ -28,7 +20,7 @@ async function beginWorld(): Promise<void> {
   world = testWorld()
   o1 = world.process
   await world.port.fleet.certify(0, 1)
-  await post('/admin/sales', SALE_FILE)
+  await post('/admin/sales', DEMO_FILE)
   await post('/admin/sales/demo/open')
 }
 
@@ -437,7 +429,7 @@ describe('a store that began another life', () => {
     world.stock.saleRecords.delete('demo')
     await go(400, [])
     expect(reasons()).toContain('the store has no record of this sale')
-    await expect(post('/admin/sales', SALE_FILE)).rejects.toMatchObject({ code: 'sale_lost' })
+    await expect(post('/admin/sales', DEMO_FILE)).rejects.toMatchObject({ code: 'sale_lost' })
     expect(await post('/admin/sales/demo/recover')).toMatchObject({ body: { outcome: 'changed' } })
     // What the ledger had is back; the other was told by a node that keeps no journal.
     expect(await demo()).toMatchObject({ certified: true, state: 'open', fares: [{ held: 1, remaining: 99 }] })

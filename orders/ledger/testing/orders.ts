@@ -1,5 +1,6 @@
 /** A sale and records of orders for tests. */
 import type { Order, SaleDefinition } from '../../../stock/core/words.ts'
+import { testOrder } from '../../../stock/testing/order.ts'
 
 export const HOLD_MS = 60_000
 
@@ -18,21 +19,7 @@ export function saleOf(id: string, stock: number, limitPerBuyer = 4): SaleDefini
 
 /** As the store has it when it has just been confirmed. */
 export function heldOrder(id: string, createdAtMs: number, more: Partial<Order> = {}): Order {
-  return {
-    id,
-    fareId: 'second',
-    quantity: 1,
-    buyer: `buyer-of-${id}`,
-    state: 'held',
-    reason: null,
-    createdAtMs,
-    createdSeq: 1,
-    paidAtMs: null,
-    paidSeq: null,
-    releasedAtMs: null,
-    releasedSeq: null,
-    ...more,
-  }
+  return testOrder(id, { createdAtMs, ...more })
 }
 
 /** `count` orders from number `first` on; ids sort like their numbers. */

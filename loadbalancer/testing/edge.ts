@@ -1,12 +1,14 @@
 /** For tests: tiny node:http upstreams, and a topology over them in a directory of its own. */
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '../runtime/free-ports.ts'
-import { EDGE_DEFAULTS } from './render.ts'
-import type { Topology, UpstreamNode } from './render.ts'
+import { onTestFinished } from 'vitest'
+import { freePort } from '../../runtime/free-ports.ts'
+import { applyPlan, startNginx, stopNginx } from '../apply.ts'
+import { EDGE_DEFAULTS } from '../render.ts'
+import type { Topology, UpstreamNode } from '../render.ts'
 
 export interface Seen {
   readonly node: string
@@ -31,7 +33,7 @@ const OK: Handler = (seen, response) => {
   response.end('{"ok":true}')
 }
 
-export async function startUpstream(id: string, weight: number, answer: Handler = OK): Promise<Upstream> {
+async function startUpstream(id: string, weight: number, answer: Handler = OK): Promise<Upstream> {
   const seen: Seen[] = []
   const server = http.createServer({ keepAliveTimeout: 10_000 }, (request, response) => {
     upstream.count++
@@ -69,6 +71,23 @@ export async function edgeTopology(nodes: readonly UpstreamNode[], changes: Part
     limits: EDGE_DEFAULTS,
     ...changes,
   }
+}
+
+/** A running nginx over `nodes`, until the test ends. */
+export async function edge(nodes: readonly Upstream[], changes: Partial<Topology> = {}): Promise<Topology> {
+  const topology = await edgeTopology(nodes, changes)
+  onTestFinished(() => rmSync(topology.dir, { recursive: true, force: true }))
+  await applyPlan(topology)
+  const master = await startNginx(topology.dir)
+  onTestFinished(() => stopNginx(master))
+  return topology
+}
+
+/** {@link startUpstream}, until the test ends. */
+export async function upstream(...args: Parameters<typeof startUpstream>): Promise<Upstream> {
+  const made = await startUpstream(...args)
+  onTestFinished(() => stopUpstream(made))
+  return made
 }
 
 export interface Answer {
