@@ -106,7 +106,7 @@ export class StoreServer {
   }
 
   #version(): Version {
-    const [record] = this.stock.saleRecords.values()
+    const record = this.stock.saleRecords.values().next().value
     return record === undefined ? VERSION_ZERO : { era: record.era, seq: record.seq }
   }
 

@@ -49,7 +49,14 @@ interface MemorySale {
   lastPosition: number
   readonly stocks: Map<string, number>
   readonly orders: Map<string, { order: LedgerOrder; position: number }>
+  /** What the orders come to, by fare; null since any came or changed its state. */
+  sums: ReadonlyMap<string, Sums> | null
   readonly letters: Map<string, MemoryLetter>
+}
+
+interface Sums {
+  held: number
+  paid: number
 }
 
 const CURSOR = /^(\d{1,15})-([0-9a-z]{1,64})$/
@@ -78,6 +85,7 @@ export class MemoryLedger implements Ledger {
       lastPosition: 0,
       stocks: new Map(definition.fares.map(({ id, stock }) => [id, stock])),
       orders: new Map(),
+      sums: null,
       letters: new Map(),
     }
     this.#sales.set(definition.id, sale)
@@ -226,10 +234,11 @@ export class MemoryLedger implements Ledger {
     if (sale === undefined) return []
     const clocks = { ledgerNowMs: this.#options.nowMs(), storeNowMs }
     const upToMs = lapsedUpToMs(clocks)
-    const due = [...sale.orders.values()]
-      .map(({ order }) => order)
-      .filter((order) => order.state === 'held' && order.holdExpiresAtMs <= upToMs)
-      .toSorted((a, b) => a.holdExpiresAtMs - b.holdExpiresAtMs || compareText(a.id, b.id))
+    const due: LedgerOrder[] = []
+    for (const { order } of sale.orders.values()) {
+      if (order.state === 'held' && order.holdExpiresAtMs <= upToMs) due.push(order)
+    }
+    due.sort((a, b) => a.holdExpiresAtMs - b.holdExpiresAtMs || compareText(a.id, b.id))
     const after = due
       .slice(0, limit)
       .map((order) => withFate(order, { state: 'released', reason: 'expired' }, clocks.ledgerNowMs))
@@ -238,10 +247,9 @@ export class MemoryLedger implements Ledger {
   }
 
   async unsettled(saleId: string, limit: number, skip = 0): Promise<readonly LedgerOrder[]> {
-    return inPosition(this.#sales.get(saleId))
-      .map(({ order }) => order)
-      .filter(({ isSettled }) => !isSettled)
+    return inPosition(this.#sales.get(saleId), ({ order }) => !order.isSettled)
       .slice(skip, skip + limit)
+      .map(({ order }) => order)
   }
 
   async markSettled(settled: readonly Decision[], told?: Told): Promise<void> {
@@ -257,18 +265,17 @@ export class MemoryLedger implements Ledger {
   }
 
   async feed(saleId: string, after: number, limit: number): Promise<readonly FeedItem[]> {
-    return inPosition(this.#sales.get(saleId))
-      .filter(({ position }) => position > after)
+    return inPosition(this.#sales.get(saleId), ({ position }) => position > after)
       .slice(0, limit)
       .map(({ position, order }) => ({ position, order }))
   }
 
   async scanOrders(saleId: string, after: string | null, limit: number): Promise<readonly LedgerOrder[]> {
-    return inPosition(this.#sales.get(saleId))
-      .map(({ order }) => order)
-      .filter(({ id }) => id > (after ?? ''))
-      .toSorted((a, b) => compareText(a.id, b.id))
-      .slice(0, limit)
+    const orders: LedgerOrder[] = []
+    for (const { order } of this.#sales.get(saleId)?.orders.values() ?? []) {
+      if (order.id > (after ?? '')) orders.push(order)
+    }
+    return orders.toSorted((a, b) => compareText(a.id, b.id)).slice(0, limit)
   }
 
   async scanOrderIds(saleId: string, after: string | null, limit: number): Promise<readonly string[]> {
@@ -307,7 +314,7 @@ export class MemoryLedger implements Ledger {
     const faults = [...intake.faults]
     const placed = intake.orders.map((order, index) => ({ order, position: position + index + 1 }))
     // What is there already comes first: a fate that only the record knew may make room.
-    for (const one of placed) reconcileOne(sale.orders.get(one.order.id), intake, one.position)
+    for (const one of placed) reconcileOne(sale, sale.orders.get(one.order.id), intake, one.position)
     const rooms = new Map(faresOf(sale).map(({ fareId, stock, held, paid }) => [fareId, { free: stock - held - paid }]))
     const came: LedgerOrder[] = []
     for (const one of placed) {
@@ -337,6 +344,7 @@ export class MemoryLedger implements Ledger {
     const [fit] = fitted([order], rooms, this.#options.nowMs())
     if (fit === undefined) return null
     sale.orders.set(fit.id, { order: fit, position })
+    sale.sums = null
     came.push(fit)
     return null
   }
@@ -360,11 +368,13 @@ export class MemoryLedger implements Ledger {
   }
 
   #saleOf(orderId: string): MemorySale | undefined {
-    return [...this.#sales.values()].find(({ orders }) => orders.has(orderId))
+    for (const sale of this.#sales.values()) if (sale.orders.has(orderId)) return sale
+    return undefined
   }
 }
 
 function reconcileOne(
+  sale: MemorySale,
   known: { order: LedgerOrder; position: number } | undefined,
   intake: Intake,
   position: number,
@@ -373,6 +383,7 @@ function reconcileOne(
   if (known === undefined || after === undefined) return
   if (after.state !== known.order.state) known.position = position
   known.order = after
+  sale.sums = null
 }
 
 function setAside(sale: MemorySale, record: Order, error: string, former: readonly DeadLetter[]): void {
@@ -393,15 +404,25 @@ function setAside(sale: MemorySale, record: Order, error: string, former: readon
 function place(sale: MemorySale, order: LedgerOrder): void {
   sale.lastPosition += 1
   sale.orders.set(order.id, { order, position: sale.lastPosition })
+  sale.sums = null
 }
 
 function faresOf(sale: MemorySale): LedgerFare[] {
-  const sums = new Map(sale.definition.fares.map(({ id }) => [id, { held: 0, paid: 0 }]))
+  sale.sums ??= sumsOf(sale)
+  return Array.from(sale.sums, ([fareId, { held, paid }]) => {
+    return { fareId, stock: sale.stocks.get(fareId) ?? 0, held, paid }
+  })
+}
+
+/** Counted from single orders, so that a law about them holds for what is there. */
+function sumsOf(sale: MemorySale): ReadonlyMap<string, Sums> {
+  const sums = new Map<string, Sums>()
+  for (const { id } of sale.definition.fares) sums.set(id, { held: 0, paid: 0 })
   for (const { order } of sale.orders.values()) {
     const sum = sums.get(order.fareId)
     if (sum !== undefined && order.state !== 'released') sum[order.state] += order.quantity
   }
-  return [...sums].map(([fareId, sum]) => ({ fareId, stock: sale.stocks.get(fareId) ?? 0, ...sum }))
+  return sums
 }
 
 /** The law that SQL's last guard keeps. */
@@ -416,8 +437,14 @@ function snapshotOf(sale: MemorySale): LedgerSale {
   return { definition, state, fares: faresOf(sale), era, taken, watermark }
 }
 
-function inPosition(sale: MemorySale | undefined): { order: LedgerOrder; position: number }[] {
-  return [...(sale?.orders.values() ?? [])].toSorted((a, b) => a.position - b.position)
+/** Those that are wanted, in the order in which they last changed their state. */
+function inPosition(
+  sale: MemorySale | undefined,
+  isWanted: (row: { readonly order: LedgerOrder; readonly position: number }) => boolean,
+): { readonly order: LedgerOrder; readonly position: number }[] {
+  const rows = []
+  for (const row of sale?.orders.values() ?? []) if (isWanted(row)) rows.push(row)
+  return rows.toSorted((a, b) => a.position - b.position)
 }
 
 function lettersById<Letter extends DeadLetter>(letters: readonly Letter[]): Letter[] {
