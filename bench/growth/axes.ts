@@ -24,7 +24,7 @@ export const AXES: readonly Axis[] = [
     at: [1, 10, 100, 1000],
     quickAt: [1, 100],
     bound:
-      'A script call reads and writes the fares that its batch names, and a heartbeat brings those that changed: the more fares share a rush, the less of a batch is common to its purchases.',
+      'A script call reads six fields of each fare that its batch names, writes three and tells its level, and a heartbeat brings those that changed: the more fares share a rush, the less of a batch is common to its purchases. With more fares than a batch has items nearly every ticket pays for a fare of its own, and it grows no further.',
     settings: (x) => ({ ...ONE, fares: x }),
   },
   {
@@ -35,7 +35,7 @@ export const AXES: readonly Axis[] = [
     at: [1000, 10_000, 100_000, 1_000_000],
     quickAt: [1000, 10_000],
     bound:
-      'Memory: about 290 bytes of Redis per order, and per winner an entry in each node’s set. Growing hashes and sets cost a resize now and then, nothing per look.',
+      'Memory: about 290 bytes of Redis per order, and per winner 8 to 32 bytes of each node. A purchase looks into larger hashes, which are in no cache. A node that joins reads all winners once (the last column); whoever buys meanwhile shares its time and Redis’s with that.',
     settings: (x) => ({ ...ONE, buyersBefore: x }),
   },
   {
@@ -47,7 +47,7 @@ export const AXES: readonly Axis[] = [
     at: [1, 2, 5, 10, 20],
     quickAt: [1, 3],
     bound:
-      'Redis: one core of it judges all batches. Each node adds its heartbeats, and its batches carry fewer purchases, so that the fixed part of a call weighs more.',
+      'Here the one core: so many connections are shared by more nodes, so a batch carries fewer purchases (third column), and of each the fixed part of a call, its way, its fsync and the turns between processes weigh more. No property of the sale: with a core per node batches are as full as with one. There it is Redis, one core of which judges all batches, and the heartbeats of each node.',
     settings: (x) => ({ ...ONE, nodes: x }),
   },
   {
@@ -58,7 +58,7 @@ export const AXES: readonly Axis[] = [
     at: [1, 100, 1000, 5000],
     quickAt: [1, 200],
     bound:
-      'A change is written to every socket, at most four times a second each: the cost grows with sockets, not with tickets. File descriptors (ulimit -n) and memory per socket end it.',
+      'A change is written to every socket, some seven microseconds each, four times a second and to all together 4,000 times, but each at least once: the cost grows with sockets and time, not with tickets, and weighs more per ticket the fewer are sold a second. File descriptors (ulimit -n) and memory per socket end it.',
     settings: (x) => ({ ...ONE, sockets: x }),
   },
 ]

@@ -13,6 +13,7 @@ import { Metrics } from '../../runtime/metrics.ts'
 import { systemRandom } from '../../runtime/random.ts'
 import type { SaleDefinition } from '../../stock/core/words.ts'
 import { createMemoryStock, type MemoryStock } from '../../stock/memory/memory-stock.ts'
+import type { SettleItem } from '../../stock/port.ts'
 import { type DeskSettings, SaleDesk } from '../sale-desk.ts'
 import { LiveMetrics } from './live-metrics.ts'
 import { Live, type LiveParts } from './live.ts'
@@ -106,11 +107,8 @@ class House {
     if (reply.outcome !== 'judged' || reply.verdicts[0]?.status !== 'held') throw new Error(JSON.stringify(reply))
   }
 
-  async settle(orderId: string): Promise<void> {
-    await this.stock.sales.settle('demo', [{ orderId, fate: { state: 'paid' }, atMs: systemClock.nowMs() }], {
-      era: 1,
-      seq: 0,
-    })
+  async settle(orderId: string, fate: SettleItem['fate'] = { state: 'paid' }): Promise<void> {
+    await this.stock.sales.settle('demo', [{ orderId, fate, atMs: systemClock.nowMs() }], { era: 1, seq: 0 })
   }
 
   dial(more: { readonly url?: string; readonly plan?: string } = {}): Listener {
@@ -166,6 +164,11 @@ class Listener {
   async ready(): Promise<this> {
     await until('the first message', () => this.heard.length > 0)
     return this
+  }
+
+  /** As last heard of the first fare. */
+  get lastRemaining(): number {
+    return this.heard.findLast(({ type }) => type === 'availability')?.remaining ?? -1
   }
 
   get types(): string[] {
@@ -250,6 +253,57 @@ describe('a live connection', () => {
     const crowds = times.filter((atMs, index) => atMs - (times[index - 4] ?? -10_000) < 940)
     expect(crowds).toEqual([])
     expect(await house.metric(/^farebox_live_dropped_total (\d+)/m)).toBeGreaterThan(0)
+  })
+
+  it('among many hears less often, and the newest in the end, however it came in', { timeout: 20_000 }, async () => {
+    await house.end()
+    // Ten are told once a second at most.
+    house = await new House(1, { hall: { messagesPerSecond: 10, spacingMsMax: 1000 } }).start()
+    const listeners = await Promise.all(Array.from({ length: 10 }, () => house.dial().ready()))
+    const [first] = listeners
+    for (let index = 0; index < 30; index += 1) {
+      await house.buy(String(index).padStart(26, '0'), index === 29 ? 'ann' : 'bob')
+      // Those who step aside on their own account, and those who come, go back to the others.
+      if (index === 10) listeners[1]?.signIn('ann')
+      if (index === 20) listeners.push(await house.dial().ready())
+      await new Promise((resolve) => {
+        setTimeout(resolve, 60)
+      })
+    }
+    await until('all hear the newest', () => listeners.every((one) => one.lastRemaining === 970))
+    const times = first?.heard.map(({ atMs }) => atMs) ?? []
+    const seconds = ((times.at(-1) ?? Number.NaN) - (times[0] ?? Number.NaN)) / 1000
+    // Beside one a second: the first on open, one for who has just come, and one for where the seconds begin.
+    expect(times.length).toBeLessThanOrEqual(3 + seconds)
+    expect(times.length).toBeGreaterThan(2)
+    expect(listeners[1]?.types.includes('auth')).toBe(true)
+    // A hall that was empty begins anew.
+    for (const { socket } of listeners) socket.close()
+    await until('all are gone', () => house.live.sockets === 0)
+    await house.buy(idOf('x'), 'cem')
+    const late = await house.dial().ready()
+    await until('the late one hears', () => late.lastRemaining === 969)
+  })
+
+  it('among many is not left with what was said to nobody else', { timeout: 20_000 }, async () => {
+    await house.end()
+    house = await new House(1, { hall: { messagesPerSecond: 1, spacingMsMax: 3000 } }).start()
+    const listeners = await Promise.all([house.dial().ready(), house.dial().ready()])
+    const isKnown = (remaining: number) => (): boolean =>
+      house.desks.get('demo')?.quota.fare('second')?.level?.remaining === remaining
+    await house.buy(idOf('a'), 'ann')
+    await until('all hear of the first', () => listeners.every((one) => one.lastRemaining === 999))
+    // Not said before three seconds have passed, and taken back before that.
+    await house.buy(idOf('b'), 'bob')
+    await until('the node knows', isKnown(998))
+    listeners.push(await house.dial().ready())
+    const slots = new Promise((resolve) => {
+      setTimeout(resolve, 600)
+    })
+    await slots
+    await house.settle(idOf('b'), { state: 'released', reason: 'expired' })
+    await until('the node knows again', isKnown(999))
+    await until('all know', () => listeners.every((one) => one.lastRemaining === 999))
   })
 
   it('is closed for what it may not say', async () => {

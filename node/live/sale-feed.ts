@@ -8,6 +8,10 @@
  * Contract: the loudspeaker speaks in slots, which are at least {@link SPACING_MS} apart, and only when something has
  * changed; whoever steps aside keeps the same distance from what they heard last. So no connection gets more than four
  * messages a second. The loudspeaker is uWebSockets' publish: one text for all sockets.
+ *
+ * Those who watch must not slow down those who buy, so before a large hall it speaks less often ({@link hallSpacingMs}).
+ * Until it speaks again everybody is told what was last said, so that whoever goes back into the hall has heard the same
+ * as those who are in it: else they would miss a change back to that.
  */
 import { isoTime } from '../../http/iso-time.ts'
 import { availabilityParts, renderAuth, renderOrderMessage } from '../../http/live-messages.ts'
@@ -20,7 +24,7 @@ import type { OrderListener, SaleDesk } from '../sale-desk.ts'
 import type { Client } from './client.ts'
 import { type ChangedOrders, FollowedOrders } from './followed-orders.ts'
 import type { LiveMetrics } from './live-metrics.ts'
-import type { Message } from './outbox.ts'
+import { type Message, SPACING_MS } from './outbox.ts'
 
 /** Publishes to all subscribed sockets of the process. */
 export interface Loudspeaker {
@@ -34,10 +38,27 @@ export interface SaleFeedParts {
   readonly logger: Logger
   readonly metrics: LiveMetrics
   readonly loudspeaker: () => Loudspeaker
+  /** Default: {@link HALL}. */
+  readonly hall?: Hall
 }
 
 /** Orders of all connections are read together, no more often than this. */
 const READ_EVERY_MS = 200
+
+export interface Hall {
+  /** Messages of one sale that a node sends at most to all together, while that leaves each one in {@link spacingMsMax}. */
+  readonly messagesPerSecond: number
+  /** Nobody waits longer for a change than this, and a slot. */
+  readonly spacingMsMax: number
+}
+
+const HALL: Hall = { messagesPerSecond: 4000, spacingMsMax: 1000 }
+
+/** How far apart the loudspeaker speaks; 0 for an audience that slots alone are slow enough for. */
+export function hallSpacingMs(audience: number, { messagesPerSecond, spacingMsMax }: Hall = HALL): number {
+  const spacingMs = Math.min((audience * 1000) / messagesPerSecond, spacingMsMax)
+  return spacingMs <= SPACING_MS ? 0 : spacingMs
+}
 
 export class SaleFeed implements OrderListener {
   readonly clients = new Set<Client>()
@@ -46,9 +67,12 @@ export class SaleFeed implements OrderListener {
   readonly #topic: string
   readonly #aside = new Set<Client>()
   readonly #orders = new FollowedOrders<Client>()
-  /** What was last said of the availability, without its time. */
+  /** What was last said of the availability, without its time, and the same in its parts. */
   #said = ''
+  #saidParts: readonly [string, string] = ['', '']
   #saidMs = Number.NEGATIVE_INFINITY
+  /** As of the last slot: it must not change while those aside are told. */
+  #hallSpacingMs = 0
   #isReading = false
   #readMs = Number.NEGATIVE_INFINITY
 
@@ -106,6 +130,8 @@ export class SaleFeed implements OrderListener {
 
   /** Called at least {@link SPACING_MS} apart. */
   slot(): void {
+    // Also for an empty hall: whoever comes first must not be told what was last said to others, long ago.
+    this.#hallSpacingMs = hallSpacingMs(this.clients.size, this.#parts.hall)
     if (this.clients.size === 0) return
     this.#sayWhatChanged()
     for (const client of this.#aside) {
@@ -119,11 +145,14 @@ export class SaleFeed implements OrderListener {
   }
 
   #sayWhatChanged(): void {
+    const nowMs = this.#parts.clock.monotonicMs()
+    if (nowMs - this.#saidMs < this.#hallSpacingMs) return
     const parts = this.#availability()
     const saying = parts.join('')
     if (saying === this.#said) return
     this.#said = saying
-    this.#saidMs = this.#parts.clock.monotonicMs()
+    this.#saidParts = parts
+    this.#saidMs = nowMs
     for (const client of this.#aside) if (client.heard !== saying) client.outbox.hangAvailability()
     const { metrics, loudspeaker } = this.#parts
     const audience = loudspeaker().subscribers(this.#topic)
@@ -166,7 +195,7 @@ export class SaleFeed implements OrderListener {
       case 'auth':
         return renderAuth(message.buyer)
       case 'availability': {
-        const parts = this.#availability()
+        const parts = this.#hallSpacingMs === 0 ? this.#availability() : this.#saidParts
         client.heard = parts.join('')
         return parts.join(isoTime(this.#storeNowMs()))
       }
