@@ -208,7 +208,9 @@ export class StoreLink {
       this.#heldBack.push(() => this.#arrive(call, isAnswered))
       return
     }
-    call.server.receive(() => this.#carryOut(call, isAnswered), this.#kernel.nowMs)
+    const { nowMs } = this.#kernel
+    if (call.server.takesAt(nowMs)) this.#carryOut(call, isAnswered)
+    else call.server.receive(() => this.#carryOut(call, isAnswered), nowMs)
   }
 
   #carryOut(call: Call, isAnswered: boolean): void {

@@ -6,6 +6,7 @@
  * clock and the fingerprint that it was first carried out with.
  */
 import { compareVersions, type Order, type Version, VERSION_ZERO } from '../stock/core/words.ts'
+import type { SaleRecord } from '../stock/core/sale-record.ts'
 import { createMemoryStock, type MemoryStock } from '../stock/memory/memory-stock.ts'
 
 export type StoreRoom = 'sales' | 'fleet'
@@ -55,8 +56,13 @@ export class StoreServer {
   /** Carries out what arrives: at once, after the stall, or never if it dies first. */
   receive(command: () => void, atMs: number): void {
     if (!this.isUp) return
-    if (atMs < this.stalledUntilMs) this.#waiting.push(command)
-    else command()
+    if (this.takesAt(atMs)) command()
+    else this.#waiting.push(command)
+  }
+
+  /** Whether it carries out at once what arrives now. */
+  takesAt(atMs: number): boolean {
+    return this.isUp && atMs >= this.stalledUntilMs
   }
 
   /** The stall is over: what waited, in the order in which it came. */
@@ -81,10 +87,11 @@ export class StoreServer {
     if (READS.has(verb) || (verb === 'readEvents' && !this.#isBehind(args))) return this.#perform(room, verb, args)
     const entry: Entry = { changedTo: null, room, verb, args, storeMs, fingerprint: this.fingerprint, atMs }
     this.log.push(entry)
-    const before = this.#version()
+    const record = this.#record()
+    const [era, seq] = [record?.era, record?.seq]
     const reply = this.#perform(room, verb, args)
-    const after = this.#version()
-    if (compareVersions(after, before) !== 0) entry.changedTo = after
+    const after = this.#record()
+    if (after?.seq !== seq || after?.era !== era) entry.changedTo = this.#version()
     return reply
   }
 
@@ -105,8 +112,13 @@ export class StoreServer {
     return this.#version().seq
   }
 
+  /** Of the only sale. */
+  #record(): SaleRecord | undefined {
+    return this.stock.saleRecords.values().next().value
+  }
+
   #version(): Version {
-    const record = this.stock.saleRecords.values().next().value
+    const record = this.#record()
     return record === undefined ? VERSION_ZERO : { era: record.era, seq: record.seq }
   }
 

@@ -133,8 +133,16 @@ function isConflict(fates: Evidence['fates'], orderId: string | null): boolean {
   return fates.get(orderId ?? '')?.reason === 'conflict'
 }
 
+const tenuresKnown = new WeakMap<Evidence, readonly Interval[]>()
+
 /** For how long a buyer surely has an order: from being told of it until it may first have gone. */
-function tenures(evidence: Evidence): Interval[] {
+function tenures(evidence: Evidence): readonly Interval[] {
+  const known = tenuresKnown.get(evidence) ?? tenuresOf(evidence)
+  tenuresKnown.set(evidence, known)
+  return known
+}
+
+function tenuresOf(evidence: Evidence): Interval[] {
   const goneMs = new Map<string, number>()
   for (const { orderId, atMs, state } of evidence.fates.values()) if (state === 'released') goneMs.set(orderId, atMs)
   const seen = new Set<string>()
@@ -234,8 +242,8 @@ export function oneOrderPerKey({ history, lost }: Evidence): Violation[] {
     const made = oks.filter(({ status }) => status === 201).length
     if (made > 1 && !lost.has(id ?? ''))
       return [{ rule: 'made_twice', witness: `${owner}: ${id} was 201 ${made} times` }]
-    const holders = purchases.filter(({ attempts }) => attempts.some(isOk))
-    const wishes = new Set(holders.map(({ fareId, quantity }) => `${quantity} of ${fareId}`))
+    // All of them were told of an order.
+    const wishes = new Set(purchases.map(({ fareId, quantity }) => `${quantity} of ${fareId}`))
     if (wishes.size > 1 && !lost.has(id ?? '')) {
       return [{ rule: 'two_wishes', witness: `${owner}: ${id} was told for ${[...wishes].join(' and ')}` }]
     }

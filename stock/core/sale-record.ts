@@ -194,5 +194,6 @@ export function liveWeightAt(record: SaleRecord, nowMs: number, rules: QuotaRule
 
 /** Writes an event of the change just made, at the record's present version. */
 export function emit(record: SaleRecord, orders: Partial<Pick<SaleEvent, 'made' | 'settled'>> = {}): void {
-  record.events.push({ version: versionOf(record), made: [], settled: [], ...orders })
+  const { made = [], settled = [] } = orders
+  record.events.push({ version: versionOf(record), made, settled })
 }

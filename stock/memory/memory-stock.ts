@@ -143,7 +143,7 @@ function ordersOf(record: SaleRecord | undefined, buyer: string): Order[] {
 }
 
 function snapshotOf(record: SaleRecord, rules: QuotaRules, context: StoreContext): SaleSnapshot {
-  const nodes = [...record.nodes].map(([id, node]) => ({ id, ...node, live: isLive(node, context.nowMs, rules) }))
+  const nodes = Array.from(record.nodes, ([id, node]) => ({ ...node, id, live: isLive(node, context.nowMs, rules) }))
   return {
     version: versionOf(record),
     nowMs: context.nowMs,
