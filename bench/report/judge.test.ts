@@ -132,7 +132,9 @@ describe('growth', () => {
     expect(judgeRun(growthOf(point(1, 9), point(10, 11)), NO_EVIDENCE).verdict).toBe('NOT REACHED')
     expect(judgeRun(growthOf(point(1, 9)), NO_EVIDENCE).verdict).toBe('FAIL')
     const bent = { ...growthOf(point(1, 9), point(5, 19), point(10, 9)), wanted: [1, 5, 10] }
-    expect(judgeRun(bent, NO_EVIDENCE).reasons).toEqual(['a purchase costs 2.00 times as much at 5 fares as at 1'])
+    expect(judgeRun(bent, NO_EVIDENCE).reasons).toEqual([
+      'a purchase costs 2.00 times as much at 5 fares as at 1: nodes 9.00 to 19.0 µs, Redis 1.00 to 1.00 µs, purchases per call 10.0 to 10.0',
+    ])
     expect(judgeRun(growthOf(point(1, 9), point(10, null)), NO_EVIDENCE).verdict).toBe('FAIL')
   })
 })

@@ -206,14 +206,51 @@ function growthFaults({ wanted, points }: GrowthRun): string[] {
   })
 }
 
-function growthMissed({ points, axis }: GrowthRun): string[] {
+function growthMissed(run: GrowthRun): string[] {
+  const { points, axis } = run
   const first = points[0]
   if (first === undefined) return []
   return Object.entries({ purchase: purchaseUs, refusal: refusalUs }).flatMap(([what, costUs]) => {
     const { x, times } = dearest(points, costUs)
     if (times <= 1 + FLAT_WITHIN) return []
-    return [`a ${what} costs ${times.toFixed(2)} times as much at ${x} ${axis} as at ${first.x}`]
+    const where = what === 'purchase' ? purchaseGrowth(run) : refusalGrowth(run)
+    return [`a ${what} costs ${times.toFixed(2)} times as much at ${x} ${axis} as at ${first.x}: ${where}`]
   })
+}
+
+/** Where it costs most and at the first: each part, and how full batches were, which says what became dearer. */
+export function purchaseGrowth({ points }: GrowthRun): string {
+  return between(points, purchaseUs, [
+    ['nodes', ({ purchaseNodeUs }) => purchaseNodeUs, ' µs'],
+    ['Redis', ({ purchaseRedisUs }) => purchaseRedisUs, ' µs'],
+    ['purchases per call', ({ purchasesPerCall }) => purchasesPerCall, ''],
+  ])
+}
+
+export function refusalGrowth({ points }: GrowthRun): string {
+  return between(points, refusalUs, [
+    ['nodes', ({ refusalNodeUs }) => refusalNodeUs, ' µs'],
+    ['Redis', ({ refusalRedisUs }) => refusalRedisUs, ' µs'],
+  ])
+}
+
+type GrowthPart = readonly [name: string, read: (point: GrowthPoint) => number | null, unit: string]
+
+function said(value: number | null | undefined): string {
+  return value?.toPrecision(3) ?? 'missing'
+}
+
+function between(
+  points: readonly GrowthPoint[],
+  costUs: (point: GrowthPoint) => number,
+  parts: readonly GrowthPart[],
+): string {
+  const first = points[0]
+  const { x } = dearest(points, costUs)
+  const most = points.find((point) => point.x === x)
+  return parts
+    .map(([name, read, unit]) => `${name} ${said(first && read(first))} to ${said(most && read(most))}${unit}`)
+    .join(', ')
 }
 
 /** The point at which it costs most, and how many times what it costs at the first: a curve may also bend back. */

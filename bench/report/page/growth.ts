@@ -1,6 +1,6 @@
 /** Curves of what a purchase and a refusal cost as one thing grows. */
 import type { GrowthPoint, GrowthRun } from '../document.ts'
-import { dearest, purchaseUs, refusalUs } from '../judge.ts'
+import { dearest, purchaseGrowth, purchaseUs, refusalUs } from '../judge.ts'
 import { chartHtml } from './chart.ts'
 import { type Cell, shown, table } from './html.ts'
 
@@ -60,16 +60,18 @@ export function boundsHtml(runs: readonly GrowthRun[]): string {
     { head: 'to', isNumber: true },
     { head: 'a purchase costs at most … times as much', isNumber: true },
     { head: 'a refusal', isNumber: true },
+    { head: 'of the purchase' },
     { head: 'what bounds it' },
   ]
-  const rows = runs.map(({ axis, points, bound }): Cell[] => {
+  const rows = runs.map((run): Cell[] => {
+    const { axis, points, bound } = run
     const [first, last] = [points[0], points.at(-1)]
-    if (first === undefined || last === undefined) return [axis, null, null, null, null, bound]
+    if (first === undefined || last === undefined) return [axis, null, null, null, null, null, bound]
     const times = (costUs: (point: GrowthPoint) => number): string => {
       const most = dearest(points, costUs)
       return Number.isFinite(most.times) ? `${shown(most.times)} (at ${shown(most.x)})` : 'missing'
     }
-    return [axis, first.x, last.x, times(purchaseUs), times(refusalUs), bound]
+    return [axis, first.x, last.x, times(purchaseUs), times(refusalUs), purchaseGrowth(run), bound]
   })
   return `<h3 id="bounds">What bounds each</h3>${table(columns, rows)}`
 }
