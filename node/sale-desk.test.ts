@@ -1,6 +1,7 @@
 /** The desk over a store that is slow, breaks off, forgets and fences: what buyers are told must still be true. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { seededRandom } from '../runtime/random.ts'
+import type { Order } from '../stock/core/words.ts'
 import { StoreError } from '../stock/port.ts'
 import type { Acknowledger } from './acknowledger.ts'
 import { codeOf, FARE, historyFaults, ordersOf, recordOf, type Rush, SALE, startRush } from './testing/rush.ts'
@@ -457,6 +458,19 @@ describe('what `ack` asks for beyond the reply', () => {
     await vi.advanceTimersByTimeAsync(400)
     expect(codeOf(await settled(rushing.buy(desk, { buyer: 'ann', key: 'a' })))).toBe('replayed')
     expect(historyFaults(rushing, 10)).toEqual([])
+  })
+
+  it('is not there for an order that is kept as another wish under the same key', async () => {
+    let keptAs: Partial<Order> = { quantity: 2 }
+    const keeps: Acknowledger['keeps'] = (_saleId, _seen, orders) =>
+      Promise.resolve({ outcome: 'kept', orders: new Map(orders.map((order) => [order.id, { ...order, ...keptAs }])) })
+    const rushing = await start({ settings: { acknowledger: { keeps } } })
+    const desk = first(rushing.desks)
+    expect(codeOf(await settled(rushing.buy(desk, { buyer: 'ann', key: 'a' })))).toBe('outcome_unknown')
+    keptAs = { fareId: 'other' }
+    expect(codeOf(await settled(rushing.buy(desk, { buyer: 'bob', key: 'b' })))).toBe('outcome_unknown')
+    keptAs = {}
+    expect(codeOf(await settled(rushing.buy(desk, { buyer: 'ann', key: 'a' })))).toBe('replayed')
   })
 
   it('of a store that is another one since has the same items judged anew', async () => {

@@ -177,10 +177,14 @@ function hasOrder(verdict: ConfirmVerdict): verdict is Untold['verdict'] {
   return verdict.order !== undefined
 }
 
-/** What a buyer hears of an order as it is kept; null when it is not. One that was released meanwhile is no new order. */
+/**
+ * What a buyer hears of an order as it is kept; null when it is not. One that was released meanwhile is no new order. One
+ * key may have been used for two wishes, each in a history of its own: where the ledger keeps the other, this is not kept.
+ */
 function verdictAsKept(verdict: Untold['verdict'], orders: ReadonlyMap<string, Order>): Untold['verdict'] | null {
   const kept = orders.get(verdict.order.id)
-  if (kept === undefined) return null
+  const { fareId, quantity } = verdict.order
+  if (kept?.fareId !== fareId || kept.quantity !== quantity) return null
   const { state, reason, paidAtMs, releasedAtMs } = kept
   const status = state === 'held' ? verdict.status : 'replayed'
   return { ...verdict, status, order: { ...verdict.order, state, reason, paidAtMs, releasedAtMs } }
