@@ -15,6 +15,7 @@ import {
   powerCut,
 } from './directed-faults.ts'
 import type { Host } from './host.ts'
+import { copySoldOver, cutAtMark, lostCommit, pageAsleep, planAlone, strangersCall } from './lone-witness.ts'
 import type { Profile } from './scenario.ts'
 import type { StoreLink } from './store-link.ts'
 import type { Weather } from './weather.ts'
@@ -45,6 +46,12 @@ export type FaultKind =
   | 'pause_at_heartbeat'
   | 'pause_at_door'
   | 'late_network'
+  | 'cut_at_mark'
+  | 'strangers_call'
+  | 'copy_sold_over'
+  | 'page_asleep'
+  | 'lost_commit'
+  | 'plan_alone'
 
 const HARMLESS: readonly FaultKind[] = [
   'crash',
@@ -111,6 +118,14 @@ const OF_PROFILE: Readonly<Record<Exclude<Profile, 'mixed'>, readonly Plan[]>> =
     { once: 'pause_at_heartbeat', others: ['pause_at_heartbeat'] },
     { once: 'pause_at_door', others: ['pause_at_heartbeat', 'slow', 'clock_step'] },
   ],
+  lone_witness: [
+    { once: 'cut_at_mark', others: ['slow'] },
+    { once: 'strangers_call', others: ['slow'] },
+    { once: 'copy_sold_over', others: ['slow'] },
+    { once: 'page_asleep', others: ['slow'] },
+    { once: 'lost_commit', others: ['slow'] },
+    { once: 'plan_alone', others: ['slow'] },
+  ],
 }
 
 /** What a fault needs to know of a simulated process. */
@@ -131,6 +146,9 @@ export function scheduleFaults(world: World): void {
   }
 }
 
+/** They begin with how a sale begins. */
+const AT_ONCE: ReadonlySet<FaultKind> = new Set(['born_again', 'strangers_call', 'copy_sold_over'])
+
 function scheduleProfile(world: World, profile: Exclude<Profile, 'mixed'>): void {
   const { kernel, scenario } = world
   const { random } = kernel
@@ -138,7 +156,7 @@ function scheduleProfile(world: World, profile: Exclude<Profile, 'mixed'>): void
   const { once, others } = plans[random.below(plans.length)] as Plan
   const at = (kind: FaultKind, ms: number): void =>
     kernel.schedule(null, ms, `fault ${kind}`, () => begin(world, kind, LOSSY.includes(kind)))
-  at(once, once === 'born_again' ? 1 : scenario.requestMs * (once === 'power_cut' ? 0.6 : 0.05 + 0.3 * random.next()))
+  at(once, AT_ONCE.has(once) ? 1 : scenario.requestMs * (once === 'power_cut' ? 0.6 : 0.05 + 0.3 * random.next()))
   for (let count = 1; count < scenario.faults; count += 1) {
     at(others[random.below(others.length)] as FaultKind, scenario.requestMs * (0.2 + 0.8 * random.next()))
   }
@@ -228,6 +246,18 @@ function begin(world: World, kind: FaultKind, isLossy: boolean): void {
       return overtakenNews(world)
     case 'late_network':
       return lateNetwork(world, later)
+    case 'cut_at_mark':
+      return cutAtMark(world, later)
+    case 'strangers_call':
+      return strangersCall(world, later)
+    case 'copy_sold_over':
+      return copySoldOver(world, later)
+    case 'page_asleep':
+      return pageAsleep(world, later)
+    case 'lost_commit':
+      return lostCommit(world, later)
+    case 'plan_alone':
+      return planAlone(world, later)
     case 'pause_at_heartbeat':
       return pauseAtHeartbeat(world, later, () => world.kernel.random.next() < 0.7 && world.addStock(10))
     case 'pause_at_door':

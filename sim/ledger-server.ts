@@ -4,7 +4,7 @@
  */
 import { MemoryActs } from '../orders/ledger/memory-acts.ts'
 import { MemoryLedger } from '../orders/ledger/memory-ledger.ts'
-import type { LedgerOrder, Watermark } from '../orders/ledger/ledger.ts'
+import type { EventBatch, LedgerOrder, TakeResult, Watermark } from '../orders/ledger/ledger.ts'
 import { compareVersions, type Version, VERSION_ZERO } from '../stock/core/words.ts'
 import { WALL_START_MS } from './host.ts'
 import type { Kernel } from './kernel.ts'
@@ -22,11 +22,35 @@ export class WatchedLedger extends MemoryLedger {
   mark: Version = VERSION_ZERO
   /** By order. */
   readonly lapses = new Map<string, Lapse>()
+  /** Its cursor in the store's events; there is one sale. */
+  taken: Version = VERSION_ZERO
+  /** Where a page ended that was lost. */
+  lostUpTo: Version | null = null
+  #onPageLost: (() => void) | null = null
   readonly #now: () => number
 
   constructor(nowMs: () => number) {
     super({ nowMs })
     this.#now = nowMs
+  }
+
+  /** The next page with orders is acknowledged and lost, as by a database that failed over to a replica which lags. */
+  loseNextPage(onLost: () => void): void {
+    this.#onPageLost = onLost
+  }
+
+  override async take(saleId: string, batch: EventBatch): Promise<TakeResult> {
+    const onLost = this.#onPageLost
+    const isTakable = batch.storeEra === this.taken.era && compareVersions(batch.after, this.taken) === 0
+    if (onLost !== null && isTakable && batch.orders.length > 0) {
+      this.#onPageLost = null
+      this.lostUpTo = batch.upTo
+      onLost()
+      return { outcome: 'taken', inserted: batch.orders.length, conflicts: [], setAside: [] }
+    }
+    const result = await super.take(saleId, batch)
+    if (result.outcome === 'taken') this.taken = batch.upTo
+    return result
   }
 
   override raiseWatermark(saleId: string, watermark: Watermark): Promise<void> {

@@ -7,7 +7,7 @@ import { WALL_START_MS } from './host.ts'
 export const SALE_ID = 'rush'
 
 /**
- * What a seed leans towards. Half of all seeds draw everything at random; the others draw from fewer kinds of trouble,
+ * What a seed leans towards. Three in eight draw everything at random; the others draw from fewer kinds of trouble,
  * closer together, so that what takes several things at once happens within a few dozen sales:
  *
  * - `recovery`: stores that come back with less, while those who know more are slow, away or gone
@@ -15,16 +15,22 @@ export const SALE_ID = 'rush'
  * - `last_ticket`: single tickets that come back and stay, and news that overtakes news
  * - `late`: commands that arrive twice, or long after their callers gave up and began anew
  * - `asleep`: nodes that fall asleep between a heartbeat and its answer, while tickets come back
+ * - `lone_witness`: losses of which one alone knows, who must be asked
  */
-export type Profile = 'mixed' | 'recovery' | 'fleet' | 'last_ticket' | 'late' | 'asleep'
+export type Profile = 'mixed' | 'recovery' | 'fleet' | 'last_ticket' | 'late' | 'asleep' | 'lone_witness'
 
 const DIRECTED: readonly Profile[] = ['recovery', 'fleet', 'last_ticket', 'late', 'asleep']
 
 /** Drawn apart from all else: a mixed seed goes its way whatever the others do. */
 export function profileOf(seed: number): Profile {
   const random = seededRandom(seed ^ 0x714)
-  return random.next() < 0.5 ? 'mixed' : (DIRECTED[random.below(DIRECTED.length)] as Profile)
+  if (random.next() >= 0.5) return DIRECTED[random.below(DIRECTED.length)] as Profile
+  return seededRandom(seed ^ LONE_SALT).next() < LONE_SHARE ? 'lone_witness' : 'mixed'
 }
+
+const LONE_SALT = 0x5d9
+/** Of seeds that would else be mixed. */
+const LONE_SHARE = 0.25
 
 /** Drawn apart as well. */
 export function ackOf(seed: number): Ack {
@@ -88,6 +94,8 @@ export function drawScenario(random: Random, profile: Profile = 'mixed'): Omit<S
       const buyDeadlineMs = random.next() < 0.4 ? 1000 : 3000
       return { ...scenario, profile, buyDeadlineMs, faults: 3 + random.below(3), requestMs: 3000, rushShare: 0.9 }
     }
+    case 'lone_witness':
+      return { ...scenario, ...loneWitness(scenario), profile, faults: 1 + random.below(2) }
     case 'asleep':
       return { ...scenario, profile, latencyMs: 20, faults: 3 + random.below(3), requestMs: 4000, rushShare: 0.9 }
   }
@@ -104,6 +112,21 @@ function lastTicket({ definition }: Pick<Scenario, 'definition'>): Partial<Scena
     requestMs: 4000,
     rushShare: 0.9,
     wantsMostShare: 1,
+  }
+}
+
+/** Orders come one by one all the time, and none lapses, so that there are moments at which just one knows of the last. */
+function loneWitness({ definition }: Pick<Scenario, 'definition'>): Partial<Scenario> {
+  return {
+    definition: { ...definition, holdMs: 300_000, opensAtMs: null, limitPerBuyer: 2 },
+    buyers: 200,
+    isLossy: true,
+    isReordering: false,
+    deadAfterMs: 1000,
+    latencyMs: 0.3,
+    batchMaxItems: 1,
+    requestMs: 4000,
+    rushShare: 0.2,
   }
 }
 

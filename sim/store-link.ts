@@ -32,6 +32,9 @@ interface Call {
   replyMs: number
 }
 
+/** Hears with what. */
+type Asked = (args: readonly unknown[]) => void
+
 export class StoreLink {
   weather: Weather
   readonly port: StockPort
@@ -49,7 +52,7 @@ export class StoreLink {
   #underWay = 0
   #isConnecting = false
   #isWatching = false
-  #awaited: { readonly room: StoreRoom; readonly verb: string; readonly act: () => void } | null = null
+  #awaited: { readonly room: StoreRoom; readonly verb: string; readonly act: Asked } | null = null
   /** What {@link whenAsked} waited for. */
   #asked: Call | null = null
 
@@ -63,7 +66,7 @@ export class StoreLink {
   }
 
   /** Calls `act` when this is next asked, before anybody can have heard of it. */
-  whenAsked(room: StoreRoom, verb: string, act: () => void): void {
+  whenAsked(room: StoreRoom, verb: string, act: Asked): void {
     this.#awaited = { room, verb, act }
   }
 
@@ -144,7 +147,7 @@ export class StoreLink {
       if (awaited === null || awaited.room !== room || awaited.verb !== verb) return
       this.#awaited = null
       this.#asked = call
-      awaited.act()
+      awaited.act(args)
       this.#asked = null
     })
   }

@@ -129,6 +129,12 @@ export class StoreServer {
     return count
   }
 
+  /** The same of a copy that has come to this version of the sale, and not beyond. */
+  entriesUpTo(version: Version): number {
+    const beyond = this.log.findIndex(({ changedTo }) => changedTo !== null && compareVersions(changedTo, version) > 0)
+    return beyond < 0 ? this.log.length : beyond
+  }
+
   /** Becomes what the first entries of a log make of an empty store. */
   become(log: readonly Entry[], count: number): void {
     this.stock = this.#empty()

@@ -67,6 +67,8 @@ export class Witness {
   readonly creations: Creation[] = []
   readonly settled: Release[] = []
   readonly reasserted: Reassertion[] = []
+  /** When a sale was opened under a new era: found to have all that the ledger has, or put together with it. */
+  readonly openedMs: number[] = []
   /** The first command after which a law about stock was broken. */
   lawFault: string | null = null
   /** A call that was carried out although its caller belonged to an older era or membership. */
@@ -97,6 +99,7 @@ export class Witness {
     if (verb === 'confirm')
       this.#onConfirm(server, args[1] as Caller, args[2] as readonly ConfirmItem[], reply as ConfirmReply | Stopped)
     if (verb === 'reassert' && outcome === 'reasserted') this.#onReassert(args[2] as readonly Order[])
+    if ((verb === 'certify' || verb === 'openUnion') && outcome === 'certified') this.openedMs.push(this.#kernel.nowMs)
     if (verb === 'openUnion' && outcome === 'certified') this.#recount(server)
     if (verb === 'settle') this.#onSettle(args[1] as readonly SettleItem[], reply as SettleReply | Stopped)
     this.#look(server)

@@ -36,6 +36,8 @@ const OPERATOR_UNCERTAIN_MS = LATE_MS_MAX + 500
 const BOOKS_MS = 5000
 /** From healing until every node takes part: a death found late, a reload, and joining anew. */
 const TAKES_PART_MS = 10_000
+/** From healing until the ledger has every order made before, where the store has lost nothing. */
+const BOOKS_LATE_MS = 8000
 
 /** A change of a fare's stock, as its operator knows it. */
 export interface StockChange {
@@ -78,6 +80,10 @@ export class World {
   forced = 0
   /** The same while a mark said how far the sale had come. */
   forcedWithMark = 0
+  /** Decisions of an operator whom nobody had told of the loss that called for one. */
+  readonly untoldDecisions: string[] = []
+  /** Orders that the ledger should long have had. */
+  readonly lateRows = new Set<string>()
   /** When the operator last asked for anything. */
   #operatorAtMs = Number.NEGATIVE_INFINITY
   /** The convergence phase came to its end. */
@@ -327,7 +333,8 @@ export class World {
     // What was asked of a process that died or slept may be done now.
     if (Number.isFinite(this.#operatorAtMs)) this.#operatorAtMs = this.kernel.nowMs
     const { scenario } = this
-    let openSinceMs = this.kernel.nowMs
+    const healedMs = this.kernel.nowMs
+    let openSinceMs = healedMs
     let quietSinceMs = openSinceMs
     const look = (): void => {
       const record = this.cluster.primary.stock.saleRecords.get(SALE_ID)
@@ -344,6 +351,7 @@ export class World {
       const isSold = this.buyers.open === 0 && this.isBooked && isLapsed
       const isQuiet = isSold && isCertified && isOpen && isOperatorDone
       if (!isQuiet) quietSinceMs = this.kernel.nowMs
+      if (!this.isBooked && this.kernel.nowMs > healedMs + BOOKS_LATE_MS) this.#noteLateRows(healedMs)
       if (this.kernel.nowMs - quietSinceMs > NEWS_MS) this.#sellTheRest(0)
       else this.kernel.schedule(null, LOOK_EVERY_MS, 'look', look)
     }
@@ -356,8 +364,23 @@ export class World {
     this.kernel.schedule(process.host, 1, 'operator', () => void process.acts.change(SALE_ID, 'open').catch(() => {}))
   }
 
+  /** What an older copy has in store and ledger not is found later, by comparing holds. */
+  #noteLateRows(madeUntilMs: number): void {
+    if (this.cluster.losses.length > 0) return
+    const made = new Set(this.witness.creations.filter(({ atMs }) => atMs <= madeUntilMs).map(({ orderId }) => orderId))
+    for (const { orderId, inLedger } of this.unlikeOrders()) {
+      if (inLedger === null && made.has(orderId)) this.lateRows.add(orderId)
+    }
+  }
+
   #decideAsOperator(): void {
     const process = this.#anyOrders()
+    // One case of trouble is told once, whatever else is lost in it.
+    const openedMs = this.witness.openedMs.at(-1) ?? 0
+    const loss = this.cluster.losses.find(({ atMs }) => atMs > openedMs)
+    if (loss !== undefined && !loss.isUndone && this.orders.every(({ toldMs }) => toldMs < loss.atMs)) {
+      this.untoldDecisions.push(`${loss.kind} took ${loss.entries} writes at ${loss.atMs.toFixed(1)} ms`)
+    }
     const decide = async (): Promise<void> => {
       const hadMark = this.database.ledger.mark.era > 0
       if ((await process?.force(SALE_ID)) !== true) return

@@ -32,6 +32,8 @@ export const RULES: readonly ((evidence: Evidence) => Violation[])[] = [
   books.fencesHold,
   books.oneLeader,
   books.noNeedlessAlarm,
+  books.decisionsAreAskedFor,
+  books.booksAreKept,
   books.nobodyLeftOut,
   books.nobodyGaveUp,
 ]

@@ -184,6 +184,22 @@ export function noNeedlessAlarm({ forcedWithMark, losses }: Evidence): Violation
   ]
 }
 
+/** A sale that stays closed until an operator decides is told to one. */
+export function decisionsAreAskedFor({ untoldDecisions }: Evidence): Violation[] {
+  return untoldDecisions.slice(0, 1).map((loss) => ({
+    rule: 'silent_stop',
+    witness: `${loss}, the sale stayed closed until an operator decided, and nobody was told`,
+  }))
+}
+
+/** What a store that lost nothing has sold is soon in the ledger. */
+export function booksAreKept({ lateRows }: Evidence): Violation[] {
+  return lateRows.slice(0, 1).map((orderId) => ({
+    rule: 'books_late',
+    witness: `${orderId} was in the store, which lost nothing, and long after healing not in the ledger`,
+  }))
+}
+
 /** After healing every node that runs is in the sale, and buyers are sent to it. */
 export function nobodyLeftOut({ leftOut, hasConverged }: Evidence): Violation[] {
   if (!hasConverged || leftOut.length === 0) return []

@@ -71,6 +71,7 @@ function ordinary(more: Partial<Evidence> = {}): Evidence {
     creations: [creation('o1', 'b1', 105), creation('o2', 'b2', 205)],
     settled: [],
     reasserted: [],
+    openedMs: [],
     spans: [span(0, 105, 2, 0), span(105, 205, 1, 1), span(205, NEVER, 0, 2)],
     doors: [{ server: 's', fromMs: 0, toMs: NEVER, state: 'open' }],
     lawFault: null,
@@ -79,6 +80,8 @@ function ordinary(more: Partial<Evidence> = {}): Evidence {
     disturbedMs: new Map(),
     leftOut: [],
     forcedWithMark: 0,
+    untoldDecisions: [],
+    lateRows: [],
     pausedMsMax: 0,
     crashes: [],
     unanswered: [],
@@ -167,6 +170,8 @@ const CASES: readonly (readonly [string, Partial<Evidence>])[] = [
   ['fence', { fenceFault: 'n1' }],
   ['two_leaders', { leaseFault: 'c1 and c2' }],
   ['needless_alarm', { forcedWithMark: 1 }],
+  ['silent_stop', { untoldDecisions: ['failover took 1 writes at 400.0 ms'] }],
+  ['books_late', { lateRows: ['o1'] }],
   ['left_out', { leftOut: ['n1'] }],
   ['broken_assertion', { crashes: ['n1'] }],
 ]
@@ -408,6 +413,15 @@ describe('an order that is released for want of room', () => {
     const history = [purchase('b1', [attempt(100, 200, 'o1')])]
     expect(rules({ losses: [LOSS], ack: 'ledger', history })).not.toContain('taken_back')
     expect(rules({ fates: new Map([['o1', fate('cancelled')]]) })).not.toContain('taken_back')
+  })
+
+  it('was not told after the store had been opened anew, until it loses more', () => {
+    const before = { losses: [{ ...LOSS, atMs: 20 }], openedMs: [10, 50] }
+    expect(rules(before)).toContain('taken_back')
+    expect(rules({ ...before, openedMs: [10, 110] })).not.toContain('taken_back')
+    expect(rules({ ...before, openedMs: [10, 50, 110] })).toContain('taken_back')
+    expect(rules({ ...before, openedMs: [10] })).not.toContain('taken_back')
+    expect(rules({ ...before, losses: [...before.losses, LOSS] })).not.toContain('taken_back')
   })
 
   it('may have been told where two operators set the stock at once', () => {

@@ -67,6 +67,8 @@ export interface Evidence {
   readonly settled: readonly Release[]
   /** Orders that unions put in, in that order. */
   readonly reasserted: readonly Reassertion[]
+  /** When the sale was opened under a new era, in that order. */
+  readonly openedMs: readonly number[]
   readonly spans: readonly Span[]
   readonly doors: readonly DoorSpan[]
   readonly lawFault: string | null
@@ -78,6 +80,10 @@ export interface Evidence {
   readonly leftOut: readonly string[]
   /** How often an operator had to decide what the store is worth, although a mark said how far it had come. */
   readonly forcedWithMark: number
+  /** Losses for which an operator had to decide, and had not been told that the sale stays closed. */
+  readonly untoldDecisions: readonly string[]
+  /** Orders of a store that has lost nothing which the ledger did not have long after everything healed. */
+  readonly lateRows: readonly string[]
   /** The longest that one process stood still, all its pauses together: a request may wait through several. */
   readonly pausedMsMax: number
   /** Processes that ended themselves, with why. */

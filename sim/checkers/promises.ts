@@ -107,16 +107,29 @@ function mayBeLost({ ack, lost }: Evidence, orderId: string): boolean {
 /**
  * A new order that its buyer was told of is not taken back for want of room in the ledger: never where it had to be in
  * the ledger first, else only where the store may have lost orders and sold their tickets again, or where two operators
- * set a stock at once: then store and ledger may have another each for a while.
+ * set a stock at once: then store and ledger may have another each for a while. A store that was opened anew after its
+ * last loss has every order of the ledger.
  */
-export function noneTakenBack({ ack, history, fates, losses, stockChanges }: Evidence): Violation[] {
-  if (ack !== 'ledger' && (losses.length > 0 || stockChanges.some((one) => hasRival(one, stockChanges)))) return []
+export function noneTakenBack(evidence: Evidence): Violation[] {
+  const { ack, history, fates, losses, stockChanges } = evidence
+  if (ack !== 'ledger' && stockChanges.some((one) => hasRival(one, stockChanges))) return []
+  const sinceMs = ack === 'ledger' || losses.length === 0 ? 0 : wholeSinceMs(evidence)
+  const madeLater = new Set(evidence.creations.filter(({ atMs }) => atMs > sinceMs).map(({ orderId }) => orderId))
   for (const purchase of history) {
-    const order = purchase.attempts.find(({ status, orderId }) => status === 201 && isConflict(fates, orderId))
+    const order = purchase.attempts.find(
+      ({ status, orderId }) =>
+        status === 201 && isConflict(fates, orderId) && (sinceMs === 0 || madeLater.has(orderId ?? '')),
+    )
     if (order === undefined) continue
     return [{ rule: 'taken_back', witness: `${name(purchase)} was told of ${order.orderId}, and it was a conflict` }]
   }
   return []
+}
+
+/** Since when nothing was lost, and the sale was opened anew. */
+function wholeSinceMs({ losses, openedMs }: Evidence): number {
+  const lostMs = Math.max(...losses.map(({ atMs }) => atMs))
+  return openedMs.find((atMs) => atMs > lostMs) ?? Number.POSITIVE_INFINITY
 }
 
 function hasRival(change: StockChangeSeen, changes: readonly StockChangeSeen[]): boolean {
