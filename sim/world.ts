@@ -375,10 +375,11 @@ export class World {
 
   #decideAsOperator(): void {
     const process = this.#anyOrders()
-    // One case of trouble is told once, whatever else is lost in it.
+    // One case of trouble is told once, whatever else is lost in it; a split is lost when it ends, and found before.
     const openedMs = this.witness.openedMs.at(-1) ?? 0
     const loss = this.cluster.losses.find(({ atMs }) => atMs > openedMs)
-    if (loss !== undefined && !loss.isUndone && this.orders.every(({ toldMs }) => toldMs < loss.atMs)) {
+    const wasTold = this.orders.some(({ toldMs }) => toldMs > openedMs)
+    if (loss !== undefined && !loss.isUndone && !wasTold) {
       this.untoldDecisions.push(`${loss.kind} took ${loss.entries} writes at ${loss.atMs.toFixed(1)} ms`)
     }
     const decide = async (): Promise<void> => {
