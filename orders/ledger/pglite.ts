@@ -1,32 +1,43 @@
 /**
  * The database embedded: PostgreSQL as WebAssembly, in this process, in a directory that no other process may open.
  *
- * It answers one at a time and blocks the event loop while it works. An instance that failed in a way that may have
+ * It answers one at a time and blocks the event loop while it works. PostgreSQL commits without waiting for the disk, and
+ * nobody is answered before the log is on it: see `grouped-turns.ts`. An instance that failed in a way that may have
  * spoiled it (a write that the disk refused, a panic, a trap) is dropped, and the next call opens the directory anew,
  * which replays the log like any PostgreSQL after a crash: what was committed is there.
  */
 import { existsSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PGlite, type Transaction as PgliteTransaction } from '@electric-sql/pglite'
+import { PGlite } from '@electric-sql/pglite'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { type Claim, claimDirectory } from './claim-directory.ts'
-import { type Database, DatabaseError, type Query, type SqlValue, type Transaction } from './database.ts'
-import { asDatabaseError, isSessionOver, sqlStateOf } from './sql-error.ts'
-import { sqlParameters } from './sql-parameters.ts'
+import { type Database, DatabaseError, type SqlValue, type Transaction } from './database.ts'
+import { GroupedTurns } from './grouped-turns.ts'
+import { mayHaveSpoilt, PgliteSession } from './pglite-session.ts'
+import { asDatabaseError } from './sql-error.ts'
 import { type Amend, SyncedFiles } from './synced-files.ts'
 import type { Template } from './template.ts'
 
-/** -F turns fsync off. Of the ways to sync the log only `fsync` reaches {@link SyncedFiles}. */
-const START_PARAMETERS = [...PGlite.defaultStartParams.filter((one) => one !== '-F'), '-c', 'wal_sync_method=fsync']
-/** Insufficient resources (53), trouble of the system (58), internal errors (XX). */
-const SPOILING_CLASSES: readonly string[] = ['53', '58', 'XX']
+/**
+ * -F turns fsync off. Of the ways to sync the log only `fsync` reaches {@link SyncedFiles}. For the plans see
+ * {@link PgliteSession}.
+ */
+const START_PARAMETERS = [
+  ...PGlite.defaultStartParams.filter((one) => one !== '-F'),
+  ...['wal_sync_method=fsync', 'plan_cache_mode=force_custom_plan', 'synchronous_commit=off'].flatMap((one) => [
+    '-c',
+    one,
+  ]),
+]
 /** Opening blocks for about half a second; on a disk that stays full every call would. */
 const REOPEN_PAUSE_MS = 1000
 
 interface Instance {
   readonly pg: PGlite
+  readonly session: PgliteSession
   readonly files: SyncedFiles
+  readonly turns: GroupedTurns
 }
 
 export interface PgliteOptions {
@@ -71,31 +82,20 @@ class Pglite implements Database {
   }
 
   async query<Row extends object>(sql: string, parameters: readonly SqlValue[] = []): Promise<readonly Row[]> {
-    return this.#withInstance(async (pg) => {
-      try {
-        return (await pg.query<Row>(sql, sqlParameters(parameters))).rows
-      } catch (error) {
-        throw asDatabaseError(error)
-      }
-    })
+    return this.#withSession(async (session) => run<Row>(session, sql, parameters))
   }
 
   async transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    return this.#withInstance(async (pg) => {
-      let workError: unknown
+    return this.#withSession(async (session) => {
+      const transaction = new SessionTransaction(session)
+      let result: T
       try {
-        return await pg.transaction(async (transaction) => {
-          try {
-            return await work(transactionOver(transaction))
-          } catch (error) {
-            workError = error
-            throw error
-          }
-        })
+        result = await work(transaction)
       } catch (error) {
-        // What the work threw passes as it is; what began, committed or took back the transaction is the database's.
-        throw error === workError ? error : asDatabaseError(error)
+        throw takenBack(transaction, error)
       }
+      transaction.end('commit')
+      return result
     })
   }
 
@@ -105,19 +105,20 @@ class Pglite implements Database {
     const instance = this.#instance
     this.#instance = null
     await instance?.then(
-      async ({ pg }) => pg.close(),
+      async (opened) => opened.turns.take(async () => closed(opened)),
       () => {},
     )
     await this.#claim.release()
   }
 
-  async #withInstance<T>(use: (pg: PGlite) => Promise<T>): Promise<T> {
+  async #withSession<T>(use: (session: PgliteSession) => Promise<T>): Promise<T> {
     if (this.#isClosed) throw new DatabaseError('away', 'the ledger is closed')
     const isTooSoon = this.#clock.monotonicMs() - this.#brokeAtMs < REOPEN_PAUSE_MS
     if (this.#instance === null && isTooSoon) throw new DatabaseError('away', 'the ledger broke a moment ago')
     const opening = (this.#instance ??= this.#open())
     try {
-      return await use((await opening).pg)
+      const { turns, session } = await opening
+      return await turns.take(async () => use(session))
     } catch (error) {
       if (isSpoiling(error)) this.#drop(opening)
       throw error
@@ -127,7 +128,7 @@ class Pglite implements Database {
   async #open(): Promise<Instance> {
     const data = join(this.#directory, 'data')
     if (!existsSync(data)) await makeData(data, this.#template)
-    return openInstance(data, this.#amend)
+    return openInstance(data, this.#amend, this.#clock)
   }
 
   /** Others may have seen the same instance break: only the first takes it away. */
@@ -135,17 +136,28 @@ class Pglite implements Database {
     if (this.#instance !== broken) return
     this.#instance = null
     this.#brokeAtMs = Math.max(this.#brokeAtMs, this.#clock.monotonicMs())
-    broken.then(
-      ({ files }) => files.abandon(),
-      () => {},
-    )
+    void abandon(broken)
   }
 }
 
-async function openInstance(data: string, amend: PgliteOptions['amend']): Promise<Instance> {
+async function abandon(broken: Promise<Instance>): Promise<void> {
+  try {
+    const { session, files } = await broken
+    session.end()
+    files.abandon()
+  } catch {
+    // It never opened.
+  }
+}
+
+async function openInstance(data: string, amend: PgliteOptions['amend'], clock: Clock): Promise<Instance> {
   const files = new SyncedFiles(data, amend)
   try {
-    return { pg: await PGlite.create({ fs: files, startParams: START_PARAMETERS }), files }
+    const pg = await PGlite.create({ fs: files, startParams: START_PARAMETERS })
+    const session = new PgliteSession(pg)
+    const flush = (): void => inWords(() => session.flush())
+    const log = { isUnflushed: () => session.isUnflushed, flush }
+    return { pg, session, files, turns: new GroupedTurns(log, () => clock.monotonicMs()) }
   } catch (error) {
     files.abandon()
     throw asDatabaseError(error)
@@ -175,21 +187,63 @@ async function emptied(directory: string): Promise<void> {
   await mkdir(directory, { mode: 0o700 })
 }
 
-function transactionOver(transaction: PgliteTransaction): Query {
-  return {
-    async query<Row extends object>(sql: string, parameters: readonly SqlValue[] = []) {
-      try {
-        return (await transaction.query<Row>(sql, sqlParameters(parameters))).rows
-      } catch (error) {
-        throw asDatabaseError(error)
-      }
-    },
+/** Those of the same group are answered afterwards. */
+async function closed({ pg, session }: Instance): Promise<void> {
+  try {
+    if (session.isUnflushed) session.flush()
+  } finally {
+    await pg.close()
   }
 }
 
-/** Whether the instance may be spoiled: anything that is not an ordinary answer of a server that goes on. */
+/** Begun by its first statement. */
+class SessionTransaction implements Transaction {
+  readonly #session: PgliteSession
+  #state: 'new' | 'open' | 'ended' = 'new'
+
+  constructor(session: PgliteSession) {
+    this.#session = session
+  }
+
+  async query<Row extends object>(sql: string, parameters: readonly SqlValue[] = []): Promise<readonly Row[]> {
+    if (this.#state === 'ended') throw new Error('the transaction has ended')
+    if (this.#state === 'new') inWords(() => this.#session.command('begin'))
+    this.#state = 'open'
+    return run<Row>(this.#session, sql, parameters)
+  }
+
+  /** A transaction that had failed is rolled back by its commit, without an error. */
+  end(how: 'commit' | 'rollback'): void {
+    const wasOpen = this.#state === 'open'
+    this.#state = 'ended'
+    if (!wasOpen || inWords(() => this.#session.command(how)) === how.toUpperCase()) return
+    throw new DatabaseError('away', 'the transaction had failed and was rolled back')
+  }
+}
+
+/** What to throw once the work is undone: a transaction that cannot even be undone has lost its instance. */
+function takenBack(transaction: SessionTransaction, error: unknown): unknown {
+  try {
+    transaction.end('rollback')
+    return error
+  } catch (broken) {
+    return isSpoiling(error) ? error : broken
+  }
+}
+
+function run<Row extends object>(session: PgliteSession, sql: string, parameters: readonly SqlValue[]): readonly Row[] {
+  return inWords(() => session.run<Row>(sql, parameters))
+}
+
+/** What the instance throws, as a {@link DatabaseError}. */
+function inWords<T>(ask: () => T): T {
+  try {
+    return ask()
+  } catch (error) {
+    throw asDatabaseError(error)
+  }
+}
+
 function isSpoiling(error: unknown): boolean {
-  if (!(error instanceof DatabaseError)) return false
-  const sqlState = sqlStateOf(error.cause)
-  return sqlState === null || isSessionOver(error.cause) || SPOILING_CLASSES.includes(sqlState.slice(0, 2))
+  return error instanceof DatabaseError && mayHaveSpoilt(error.cause)
 }
