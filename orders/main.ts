@@ -96,6 +96,7 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
     log: logger,
     onRecovering: () => rounds.askAgain(),
     onOverrun,
+    judged: () => money.judged(),
   })
   const { fates } = pipeline
   const faults = (): Promise<readonly string[]> => ledgerFaults(database)

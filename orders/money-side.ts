@@ -122,6 +122,11 @@ export class MoneySide implements MoneyActs {
     await this.#office.close()
   }
 
+  /** Resolves when every payment event received until now is judged. */
+  judged(): Promise<void> {
+    return this.#cashier.judged()
+  }
+
   refund(orderId: string): Promise<RefundOrderResult> {
     return this.#cashier.refund(orderId)
   }

@@ -17,14 +17,17 @@ export function lapsedUpToMs({ ledgerNowMs, storeNowMs }: Clocks): number {
   return storeNowMs === null ? 0 : Math.min(ledgerNowMs, storeNowMs)
 }
 
-/** Judges one after the other, each with what those before it did; `orders` is changed accordingly. */
+/**
+ * Judges one after the other, each with what those before it did and by clocks of its own where it has some; `orders` is
+ * changed accordingly.
+ */
 export function decideAll(
   orders: Map<string, LedgerOrder>,
-  decisions: readonly Decision[],
-  clocks: Clocks,
+  decisions: readonly (Decision & { readonly clocks?: Clocks })[],
+  commonClocks: Clocks,
 ): { readonly results: readonly DecisionResult[]; readonly changed: ReadonlySet<string> } {
   const changed = new Set<string>()
-  const results = decisions.map(({ orderId, fate }): DecisionResult => {
+  const results = decisions.map(({ orderId, fate, clocks = commonClocks }): DecisionResult => {
     const order = orders.get(orderId)
     if (order === undefined) return { outcome: 'no_such_order', order: null }
     const outcome = judgeFate(order, fate, clocks)

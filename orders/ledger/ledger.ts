@@ -115,6 +115,16 @@ export interface Decision {
   readonly fate: Fate
 }
 
+/** A decision that had to wait to be made: it is judged by the clocks as they were when it was heard. */
+export interface HeardDecision extends Decision {
+  readonly heard?: {
+    /** The store's clock as known then, null when it was not. */
+    readonly storeNowMs: number | null
+    /** How long ago that is now. */
+    readonly agoMs: () => number
+  }
+}
+
 /** `decided` now; `already` so before; `refused`: its fate is another; `too_early` and `too_late` by the deadline. */
 export interface DecisionResult {
   readonly outcome: 'decided' | 'already' | 'refused' | 'too_early' | 'too_late' | 'no_such_order'

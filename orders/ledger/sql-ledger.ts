@@ -20,6 +20,7 @@ import type {
   EventBatch,
   FareRecount,
   FeedItem,
+  HeardDecision,
   Ledger,
   LedgerOrder,
   LedgerSale,
@@ -204,7 +205,7 @@ export class SqlLedger implements Ledger {
    */
   async decideWithin(
     transaction: Transaction,
-    decisions: readonly Decision[],
+    decisions: readonly HeardDecision[],
     storeNowMs: number | null,
   ): Promise<readonly DecisionResult[]> {
     const ids = [...new Set(decisions.map(({ orderId }) => orderId))]
@@ -212,7 +213,8 @@ export class SqlLedger implements Ledger {
     const before = await selectById(transaction, ids)
     const clocks = { ledgerNowMs: await nowMs(transaction), storeNowMs }
     const orders = new Map(before.map(({ order }) => [order.id, order]))
-    const { results, changed } = decideAll(orders, decisions, clocks)
+    const dated = decisions.map((decision) => ({ ...decision, clocks: clocksOf(decision, clocks) }))
+    const { results, changed } = decideAll(orders, dated, clocks)
     // In the order of the decisions, which is the order of the feed.
     const after = [...changed].flatMap((id) => orders.get(id) ?? [])
     await this.#move(transaction, before, after, positions)
@@ -260,6 +262,7 @@ export class SqlLedger implements Ledger {
         [ids, settled.map(({ fate }) => fate.state), settled.map(({ fate }) => reasonOf(fate))],
       )
       const expired = settled.filter(({ fate }) => reasonOf(fate) === 'expired')
+      if (expired.length === 0) return
       await transaction.query(
         'update dead_letters set is_settled = true where order_id = any($1::text[]) and not is_settled',
         [expired.map(keyOf)],
@@ -361,6 +364,12 @@ export class SqlLedger implements Ledger {
 async function nowMs(query: Query): Promise<number> {
   const [row] = await query.query<{ now_ms: number }>('select ledger_now_ms() as now_ms')
   return row?.now_ms ?? Number.NaN
+}
+
+function clocksOf({ heard }: HeardDecision, clocks: Clocks): Clocks {
+  if (heard === undefined) return clocks
+  // Asked after the ledger was: what comes out, in whole milliseconds, is never ahead of the ledger's clock then.
+  return { ledgerNowMs: clocks.ledgerNowMs - Math.ceil(heard.agoMs()), storeNowMs: heard.storeNowMs }
 }
 
 function reasonOf(fate: Decision['fate']): string | null {

@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { createLogger } from '../../runtime/logger.ts'
+import { Metrics } from '../../runtime/metrics.ts'
 import { DatabaseError } from '../ledger/database.ts'
 import type { LedgerOrder } from '../ledger/ledger.ts'
+import { PipelineMetrics } from '../pipeline/pipeline-metrics.ts'
+import { Settling } from '../pipeline/settling.ts'
+import { Sweep } from '../pipeline/sweep.ts'
 import { MoneyWorld, openSharedLedger, type SharedLedger, WINDOW_MS } from './testing/money-world.ts'
+
+const DAY_MS = 86_400_000
 
 let shared: SharedLedger
 beforeAll(async () => {
@@ -70,6 +77,96 @@ describe('paying', () => {
     world.lapse()
     world.isStoreHeard = false
     expect(await world.hear(world.event(order, 'paid'))).toMatchObject({ effect: 'kept' })
+  })
+})
+
+/** Keeps the ledger busy until the returned function is called. */
+async function occupyLedger(): Promise<() => void> {
+  return new Promise((occupied) => {
+    void shared.database.transaction(async (transaction) => {
+      await transaction.query('select 1')
+      await new Promise<void>((letGo) => {
+        occupied(letGo)
+      })
+    })
+  })
+}
+
+function sweepOf({ saleId, ledger, stock, clock, cashier }: MoneyWorld): Sweep {
+  const log = createLogger({ level: 'silent' })
+  const metrics = new PipelineMetrics(new Metrics(), () => [])
+  const store = stock.sales
+  const settling = new Settling({ ledger, store, clock, metrics, log })
+  const storeNowMs = (): number => clock.nowMs()
+  return new Sweep({ saleId, ledger, store, settling, storeNowMs, metrics, log, judged: () => cashier.judged() })
+}
+
+describe('events that wait to be judged', () => {
+  it('are judged as of their receipt, and the sweep of a hold that has lapsed since waits for them', async () => {
+    const world = await MoneyWorld.open(shared)
+    const [order, other] = [await world.buyAndStart(), await world.buyAndStart('bob')]
+    const letGo = await occupyLedger()
+    const heard = world.hear(world.event(order, 'paid'))
+    world.lapse()
+    const swept = sweepOf(world).turn()
+    letGo()
+    expect(await heard).toMatchObject({ outcome: 'applied', effect: 'kept' })
+    await swept
+    expect(await world.order(order)).toMatchObject({ state: 'paid' })
+    expect(await world.order(other)).toMatchObject({ state: 'released', reason: 'expired' })
+    expect(await world.problems()).toEqual([])
+  })
+
+  it('are judged as of their receipt by the ledger’s clock, too', async () => {
+    const world = await MoneyWorld.open(shared, { holdMs: 5000 })
+    const order = await world.buyAndStart()
+    // The store's clock is ahead: of the two only the ledger's, five seconds before the deadline, says in time.
+    const aheadMs = order.holdExpiresAtMs + 1 - world.clock.nowMs()
+    const ledgerNow = vi.spyOn(world.clock, 'nowMs').mockReturnValue(world.clock.nowMs() + aheadMs)
+    const heardAtMs = world.clock.monotonicMs()
+    world.clock.advance(DAY_MS)
+    expect(world.clock.monotonicMs() - heardAtMs).toBe(DAY_MS)
+    const context = {
+      nowMs: world.clock.nowMs(),
+      storeNowMs: () => world.clock.nowMs(),
+      latePayment: 'refund',
+      receivedAgoMs: () => world.clock.monotonicMs() - heardAtMs + 0.25,
+    } as const
+    expect(await world.books.hear('sandbox', world.event(order, 'paid'), context)).toMatchObject({ effect: 'kept' })
+    ledgerNow.mockRestore()
+  })
+
+  it('share a transaction, each with its own outcome', async () => {
+    const world = await MoneyWorld.open(shared, { stock: 20 })
+    const orders = await Promise.all(Array.from({ length: 10 }, (_, index) => world.buyAndStart(`b${index}`)))
+    const events = orders.map((order) => world.event(order, 'paid'))
+    const [first, second, third] = events
+    if (first === undefined || second === undefined || third === undefined) throw new Error('ten orders')
+    const alone = vi.spyOn(world.books, 'hear')
+    const heard = await Promise.all(
+      [...events.slice(0, 2), { ...third, kind: 'failed' as const }, ...events.slice(3), first].map((event) =>
+        world.hear(event),
+      ),
+    )
+    // The failed attempt and the repeat.
+    expect(alone).toHaveBeenCalledTimes(2)
+    const outcomes = heard.map(({ outcome }) => outcome)
+    expect(outcomes).toEqual([...Array.from({ length: 10 }, () => 'applied'), 'replayed'])
+    const states = await Promise.all(orders.map(async (order) => (await world.order(order)).state))
+    expect(states.filter((state) => state === 'paid')).toHaveLength(9)
+    expect(await world.problems()).toEqual([])
+  })
+
+  it('do not take others with them', async () => {
+    const world = await MoneyWorld.open(shared, { stock: 20 })
+    const orders = await Promise.all(Array.from({ length: 5 }, (_, index) => world.buyAndStart(`b${index}`)))
+    // Two payments cannot share a charge: nobody knows that before both are written down.
+    const heard = await Promise.all(
+      orders.map((order, index) => world.hear(world.event(order, 'paid', index < 2 ? { chargeId: 'ch-of-two' } : {}))),
+    )
+    const outcomes = heard.map(({ outcome }) => outcome).toSorted()
+    expect(outcomes).toEqual(['applied', 'applied', 'applied', 'applied', 'no_such_payment'])
+    expect(await world.problems()).toEqual([])
   })
 })
 

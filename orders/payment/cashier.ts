@@ -7,11 +7,13 @@
  */
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
+import type { SaleDefinition } from '../../stock/core/words.ts'
 import type { Ledger, LedgerOrder } from '../ledger/ledger.ts'
 import { type MoneyProblem, moneyProblems } from './agreement.ts'
 import type { Anomaly, NotedAnomaly } from './anomalies.ts'
 import type { LatePayment } from './charge.ts'
 import { type DistrustCount, Distrust } from './distrust.ts'
+import { EventQueue } from './event-queue.ts'
 import type { PaymentMetrics } from './payment-metrics.ts'
 import type { DueRefund, DueRetake } from './due-money.ts'
 import type { JudgeContext } from './money-work.ts'
@@ -26,8 +28,8 @@ export interface CashierParts {
   readonly providers: readonly PaymentProvider[]
   /** An order, its row made sure of where the ledger has not heard of it yet; `recovering`: ask again. */
   readonly findOrder: (orderId: string) => Promise<LedgerOrder | 'recovering' | null>
-  /** The store's clock for a sale, as last heard; null when it is not known. */
-  readonly storeNowMs: (saleId: string) => number | null
+  /** The store's clock as last heard; null when it is not known. */
+  readonly storeNowMs: () => number | null
   /** Tells the store fates that were just committed. What fails is left to the reconciler. */
   readonly settle: (orders: readonly LedgerOrder[]) => Promise<void>
   readonly retake: RetakeOrder
@@ -58,10 +60,14 @@ const AUDIT_PAGE = 500
 export class Cashier {
   readonly #parts: CashierParts
   readonly #distrust: Distrust
+  readonly #events: EventQueue
+  /** They never change. */
+  readonly #definitions = new Map<string, SaleDefinition>()
 
   constructor(parts: CashierParts) {
     this.#parts = parts
     this.#distrust = new Distrust()
+    this.#events = new EventQueue(parts.books)
   }
 
   /** Where the buyer pays for a held order: the same place every time. */
@@ -92,9 +98,12 @@ export class Cashier {
     return { outcome: 'started', redirectUrl }
   }
 
-  /** Judges a webhook and carries out what it says. Rejects when the ledger is away: the provider shall repeat. */
+  /**
+   * Judges a webhook and carries out what it says, by the clocks as they are now, however long it has to wait: whoever
+   * paid in time was in time. Rejects when the ledger is away: the provider shall repeat.
+   */
   async hear(providerName: string, rawBody: Buffer, headers: readonly string[]): Promise<WebhookResult> {
-    const { books, clock, metrics } = this.#parts
+    const { clock, metrics } = this.#parts
     const provider = this.provider(providerName)
     if (provider === null) return { outcome: 'no_such_provider' }
     const verdict = provider.readWebhook(rawBody, headers, clock.nowMs())
@@ -103,7 +112,7 @@ export class Cashier {
       this.#onDistrusted(provider.name, verdict)
       return verdict
     }
-    const result = await books.hear(provider.name, verdict.event, this.#context())
+    const result = await this.#events.hear(provider.name, verdict.event, this.#contextOfReceipt())
     metrics.webhooks[result.outcome === 'applied' ? result.effect : result.outcome] += 1
     const { id: eventId, kind, reference, chargeId } = verdict.event
     const line = { provider: provider.name, eventId, kind, reference, chargeId, outcome: result.outcome }
@@ -114,6 +123,11 @@ export class Cashier {
       this.#parts.logger.warn({ ...line, detail: result.detail }, 'payment event changed nothing')
     }
     return result
+  }
+
+  /** Resolves when all that was received until now is judged; a hold must not lapse before. Never rejects. */
+  judged(): Promise<void> {
+    return this.#events.judged()
   }
 
   /** The operator's refund: the tickets return, the money goes back. */
@@ -258,13 +272,21 @@ export class Cashier {
     return { nowMs: clock.nowMs(), storeNowMs, latePayment }
   }
 
-  #hasLapsed({ saleId, holdExpiresAtMs }: LedgerOrder): boolean {
-    const storeNowMs = this.#parts.storeNowMs(saleId)
+  #contextOfReceipt(): JudgeContext {
+    const { clock, latePayment } = this.#parts
+    const [nowMs, startedMs, storeNowMs] = [clock.nowMs(), clock.monotonicMs(), this.#parts.storeNowMs()]
+    const receivedAgoMs = (): number => clock.monotonicMs() - startedMs
+    return { nowMs, storeNowMs: () => storeNowMs, latePayment, receivedAgoMs }
+  }
+
+  #hasLapsed({ holdExpiresAtMs }: LedgerOrder): boolean {
+    const storeNowMs = this.#parts.storeNowMs()
     return storeNowMs !== null && Math.min(storeNowMs, this.#parts.clock.nowMs()) >= holdExpiresAtMs
   }
 
   async #namesOf({ saleId, fareId }: LedgerOrder): Promise<{ readonly saleName: string; readonly fareName: string }> {
-    const definition = (await this.#parts.ledger.sale(saleId))?.definition
+    const definition = this.#definitions.get(saleId) ?? (await this.#parts.ledger.sale(saleId))?.definition
+    if (definition !== undefined) this.#definitions.set(saleId, definition)
     const fare = definition?.fares.find(({ id }) => id === fareId)
     return { saleName: definition?.name ?? saleId, fareName: fare?.name ?? fareId }
   }

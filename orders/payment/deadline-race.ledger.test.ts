@@ -7,6 +7,7 @@ import { systemClock } from '../../runtime/clock.ts'
 import { seededRandom } from '../../runtime/random.ts'
 import type { Order, SaleDefinition } from '../../stock/core/words.ts'
 import { moneyProblems } from './agreement.ts'
+import { EventQueue } from './event-queue.ts'
 import { PaymentLedger } from './payment-ledger.ts'
 import { DATABASES, openSharedLedger, type SharedLedger } from './testing/money-world.ts'
 
@@ -39,6 +40,7 @@ class Race {
   readonly winners = new Map<string, string[]>()
   readonly #shared: SharedLedger
   readonly #books: PaymentLedger
+  readonly #events: EventQueue
   readonly #random = seededRandom(SEED)
   /** An hour ago by the ledger's clock: what is left to say when a hold lapses is the store's. */
   readonly #deadlineMs = systemClock.nowMs() - HOUR_MS
@@ -46,6 +48,7 @@ class Race {
   constructor(shared: SharedLedger) {
     this.#shared = shared
     this.#books = new PaymentLedger(shared.database, shared.ledger)
+    this.#events = new EventQueue(this.#books)
   }
 
   async run(): Promise<void> {
@@ -117,7 +120,7 @@ class Race {
     const event = { id: `e${id}`, kind: 'paid', reference: id, chargeId: `c${id}`, ...PRICE, occurredAtMs: 0 } as const
     return async (nowMs) => {
       const context = { nowMs, storeNowMs: () => nowMs, latePayment: 'refund' } as const
-      const result = await this.#books.hear('p', event, context)
+      const result = await this.#events.hear('p', event, context)
       if (result.outcome !== 'applied') throw new Error(`payment of ${id}: ${result.outcome}`)
       for (const order of result.changed) this.#won(order.id, order.state === 'paid' ? 'payment' : 'late payment')
     }

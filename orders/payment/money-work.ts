@@ -3,7 +3,7 @@
  * holds the payment's lock.
  */
 import type { Transaction } from '../ledger/database.ts'
-import type { Decision, DecisionResult, LedgerOrder } from '../ledger/ledger.ts'
+import type { Decision, DecisionResult, HeardDecision, LedgerOrder } from '../ledger/ledger.ts'
 import {
   type ChargeFate,
   type ChargeState,
@@ -20,7 +20,7 @@ export interface FatesWithin {
   /** As `Ledger.decide`, inside a transaction that somebody else opened. */
   decideWithin(
     transaction: Transaction,
-    decisions: readonly Decision[],
+    decisions: readonly HeardDecision[],
     storeNowMs: number | null,
   ): Promise<readonly DecisionResult[]>
 }
@@ -33,6 +33,14 @@ export interface JudgeContext {
   /** The store's clock for a sale, as last heard. */
   readonly storeNowMs: (saleId: string) => number | null
   readonly latePayment: LatePayment
+  /** Since the event was received, whose clocks `storeNowMs` then tells. */
+  readonly receivedAgoMs?: () => number
+}
+
+/** A decision as the context's event has it judged. */
+export function heardIn(context: JudgeContext, saleId: string, decision: Decision): HeardDecision {
+  const { receivedAgoMs: agoMs = () => 0 } = context
+  return { ...decision, heard: { storeNowMs: context.storeNowMs(saleId), agoMs } }
 }
 
 /** One transaction's work on the money of one payment. */
@@ -159,7 +167,11 @@ export class MoneyWork {
   async #decide(decision: Decision): Promise<DecisionResult> {
     const { sale_id: saleId } = this.#payment
     const storeNowMs = this.#context.storeNowMs(saleId)
-    const [result] = await this.#fates.decideWithin(this.#transaction, [decision], storeNowMs)
+    const [result] = await this.#fates.decideWithin(
+      this.#transaction,
+      [heardIn(this.#context, saleId, decision)],
+      storeNowMs,
+    )
     if (result === undefined) throw new Error(`the ledger did not answer about order ${decision.orderId}`)
     if (result.outcome === 'decided' && result.order !== null) this.changed.push(result.order)
     return result

@@ -16,12 +16,13 @@ import { type Anomaly, anomalyOf, noteAnomaly, type NotedAnomaly, readAnomalies 
 import { fateOfRetake } from './charge.ts'
 import { claimRefunds, claimRetakes, type DueRefund, type DueRetake } from './due-money.ts'
 import { readMoney } from './money-page.ts'
-import { type EventEffect, type FatesWithin, type JudgeContext, MoneyWork } from './money-work.ts'
+import { type EventEffect, type FatesWithin, heardIn, type JudgeContext, MoneyWork } from './money-work.ts'
 import {
   closeRefund,
   lockKeptCharge,
   lockPayment,
   lockPaymentOfOrder,
+  lockPayments,
   type Payment,
   paymentOf,
   type PaymentRow,
@@ -35,6 +36,11 @@ export type EventResult =
   | { readonly outcome: 'replayed' }
   /** Changed nothing; an anomaly was noted. */
   | { readonly outcome: 'no_such_payment' | 'wrong_amount'; readonly detail: string }
+
+export interface HeardEvent {
+  readonly event: PaymentEvent
+  readonly context: JudgeContext
+}
 
 export type RefundOrderResult =
   | { readonly outcome: 'refunding' | 'already'; readonly order: LedgerOrder }
@@ -58,12 +64,12 @@ export class PaymentLedger {
   /** Writes a payment down, once per order; returns the one that is there. */
   async record(payment: Payment, nowMs: number): Promise<Payment> {
     const { orderId, provider, reference, redirectUrl, amount, currency } = payment
-    await this.#database.query(
+    const isNew = await this.#database.query(
       `insert into payments (order_id, provider, reference, redirect_url, amount, currency, created_ms)
-       values ($1, $2, $3, $4, $5, $6, $7) on conflict (order_id) do nothing`,
+       values ($1, $2, $3, $4, $5, $6, $7) on conflict (order_id) do nothing returning order_id`,
       [orderId, provider, reference, redirectUrl, amount, currency, nowMs],
     )
-    return (await this.payment(orderId)) ?? payment
+    return isNew.length > 0 ? payment : ((await this.payment(orderId)) ?? payment)
   }
 
   /** Judges an event and carries out what follows, in one transaction. */
@@ -92,6 +98,48 @@ export class PaymentLedger {
         effect,
       ])
       return { outcome: 'applied', effect, changed: work.changed }
+    })
+  }
+
+  /**
+   * Judges what is plain among events of different payments, in one transaction: new events of new charges that pay
+   * their held orders in time. Null for all others, and for all when anything fails: those are to be judged one by one.
+   */
+  async hearPlain(provider: string, heard: readonly HeardEvent[]): Promise<readonly (EventResult | null)[]> {
+    if (heard.length === 0) return []
+    try {
+      return await this.#database.transaction(async (transaction) => this.#keepPlain(transaction, provider, heard))
+    } catch {
+      // Whatever it was, it may be the fault of one of them; alone, each meets it anew if it is its own.
+      return heard.map(() => null)
+    }
+  }
+
+  async #keepPlain(
+    transaction: Transaction,
+    provider: string,
+    heard: readonly HeardEvent[],
+  ): Promise<readonly (EventResult | null)[]> {
+    const references = heard.map(({ event }) => event.reference)
+    const payments = await lockPayments(transaction, provider, references)
+    const known = await selectKnown(transaction, provider, heard)
+    const plain = heard.flatMap(({ event, context }) => {
+      const payment = payments.get(event.reference)
+      const isDue = payment?.amount === event.amount && payment.currency === event.currency
+      return payment && isDue && event.kind === 'paid' && !known.has(event.id) ? [{ event, context, payment }] : []
+    })
+    if (plain.length === 0) return heard.map(() => null)
+    const decisions = plain.map(({ context, payment }) =>
+      heardIn(context, payment.sale_id, { orderId: payment.order_id, fate: { state: 'paid' } }),
+    )
+    const results = await this.#fates.decideWithin(transaction, decisions, null)
+    const kept = plain.filter((_one, index) => results[index]?.outcome === 'decided')
+    await insertKept(transaction, provider, kept)
+    const orders = new Map(results.map(({ order }) => [order?.id, order]))
+    const byEvent = new Map(kept.map(({ event, payment }) => [event, orders.get(payment.order_id)]))
+    return heard.map(({ event }) => {
+      const order = byEvent.get(event)
+      return order ? { outcome: 'applied', effect: 'kept', changed: [order] } : null
     })
   }
 
@@ -202,6 +250,52 @@ export class PaymentLedger {
   async money(saleId: string, after: string | null, limit: number): Promise<readonly OrderMoney[]> {
     return readMoney(this.#database, saleId, after, limit)
   }
+}
+
+/** Which of the events, or their charges, were heard of before. */
+async function selectKnown(
+  transaction: Transaction,
+  provider: string,
+  heard: readonly HeardEvent[],
+): Promise<ReadonlySet<string>> {
+  const rows = await transaction.query<{ id: string }>(
+    `select n.id from unnest($2::text[], $3::text[]) as n (id, charge_id)
+     where exists (select from payment_events e where e.provider = $1 and e.id = n.id)
+       or exists (select from charges c where c.provider = $1 and c.id = n.charge_id)`,
+    [provider, heard.map(({ event }) => event.id), heard.map(({ event }) => event.chargeId)],
+  )
+  return new Set(rows.map(({ id }) => id))
+}
+
+/** The events of payments that were decided, and their charges, each kept for its order. */
+async function insertKept(
+  transaction: Transaction,
+  provider: string,
+  kept: readonly (HeardEvent & { readonly payment: { readonly order_id: string } })[],
+): Promise<void> {
+  if (kept.length === 0) return
+  await transaction.query(
+    `with n as materialized (
+       select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bigint[], $8::bigint[])
+         as n (id, order_id, charge_id, amount, currency, occurred_ms, received_ms)
+     ), told as (
+       insert into payment_events
+         (provider, id, order_id, kind, charge_id, amount, currency, occurred_ms, received_ms, effect)
+       select $1, id, order_id, 'paid', charge_id, amount, currency, occurred_ms, received_ms, 'kept' from n
+     )
+     insert into charges (provider, id, order_id, amount, currency, state, kept_for, is_taken, changed_ms)
+     select $1, charge_id, order_id, amount, currency, 'kept', order_id, true, received_ms from n`,
+    [
+      provider,
+      kept.map(({ event }) => event.id),
+      kept.map(({ payment }) => payment.order_id),
+      kept.map(({ event }) => event.chargeId),
+      kept.map(({ event }) => event.amount),
+      kept.map(({ event }) => event.currency),
+      kept.map(({ event }) => event.occurredAtMs),
+      kept.map(({ context }) => context.nowMs),
+    ],
+  )
 }
 
 /** False when it was inserted before; one that then told something else is noted. */

@@ -45,6 +45,19 @@ export async function lockPayment(
   return row ?? null
 }
 
+/** Those that are there, by reference; in one order for all who lock several. */
+export async function lockPayments(
+  transaction: Transaction,
+  provider: string,
+  references: readonly string[],
+): Promise<ReadonlyMap<string, LockedPayment>> {
+  const rows = await transaction.query<LockedPayment>(
+    `${LOCKED} where p.provider = $1 and p.reference = any($2::text[]) order by p.order_id for update of p`,
+    [provider, references],
+  )
+  return new Map(rows.map((row) => [row.reference, row]))
+}
+
 export async function lockPaymentOfOrder(transaction: Transaction, orderId: string): Promise<LockedPayment> {
   const [row] = await transaction.query<LockedPayment>(`${LOCKED} where p.order_id = $1 for update of p`, [orderId])
   if (row === undefined) throw new Error(`order ${orderId} has a charge and no payment`)

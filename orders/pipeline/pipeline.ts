@@ -35,6 +35,8 @@ export interface PipelineParts {
   readonly onRecovering: TakingParts['onRecovering']
   /** The store sold more than the ledger has room for. */
   readonly onOverrun: TakingParts['onOverrun']
+  /** Resolves when every payment received until now is judged: no hold lapses before. */
+  readonly judged?: () => Promise<void>
   /** Events younger than this are not trimmed. */
   readonly keepEventsMs?: number
   /** The process's own unless a simulation steps them. */

@@ -1,6 +1,7 @@
 /**
  * Ends holds that have lapsed by both the ledger's and the store's clock, so that their tickets return to the sale: of
- * orders in the ledger, and of those that the database refuses. A late sweep delays the return and nothing else.
+ * orders in the ledger, and of those that the database refuses. A late sweep delays the return and nothing else; so it
+ * lets payments be judged first that were received before it looked.
  */
 import type { SaleStore } from '../../stock/port.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -22,6 +23,8 @@ export interface SweepParts {
   readonly settling: Settling
   /** Null while the store's clock has not been heard. */
   readonly storeNowMs: () => number | null
+  /** Resolves when every payment received until now is judged. */
+  readonly judged?: () => Promise<void>
   readonly metrics: PipelineMetrics
   readonly log: PipelineLog
 }
@@ -58,7 +61,8 @@ export class Sweep {
   }
 
   async #expire(storeNowMs: number): Promise<number> {
-    const { saleId, ledger, settling, metrics } = this.#parts
+    const { saleId, ledger, settling, metrics, judged } = this.#parts
+    await judged?.()
     const lapsed = await ledger.expire(saleId, storeNowMs, AT_A_TIME)
     metrics.expired.value += lapsed.length
     await settling.settleOrders(lapsed)
