@@ -6,6 +6,7 @@ import { compareVersions, type Version } from '../stock/core/words.ts'
 import type { Caller, ConfirmItem } from '../stock/port.ts'
 import type { Later, Target } from './faults.ts'
 import { SALE_ID } from './scenario.ts'
+import type { StoreServer } from './store-server.ts'
 import type { World } from './world.ts'
 
 const LOOK_EVERY_MS = 0.5
@@ -46,8 +47,8 @@ export function cutAtMark(world: World, later: Later): void {
 }
 
 /**
- * The store comes back as it was before any node came, and nodes that it does not know call it once: then nobody hears of
- * them for longer than anybody waits. Orders processes know of the sale, and were away while it sold.
+ * The store comes back as it was before any node came, and a node that it does not know says once that it has seen more:
+ * then nobody hears of them for longer than anybody waits. Orders processes know of the sale, and were away while it sold.
  */
 export function strangersCall(world: World, later: Later): void {
   const { cluster, kernel, nodes, coordinators, orders } = world
@@ -61,7 +62,9 @@ export function strangersCall(world: World, later: Later): void {
   const waitForCall = (): void => {
     if (!isCalm(world)) return
     const calls = cluster.primary.log.slice(world.saleMadeEntries)
-    if (!calls.some(({ room, verb }) => room === 'sales' && CALLS.has(verb))) {
+    const made = cluster.primary.stock.saleRecords.get(SALE_ID)
+    if (made === undefined) return
+    if (!calls.some((call) => compareVersions(seenBy(call) ?? made, made) > 0)) {
       return kernel.schedule(null, 0.1, 'look', waitForCall)
     }
     for (const { link } of nodes) link.cut({ to: true, from: true, onEffect: () => {} })
@@ -76,8 +79,12 @@ export function strangersCall(world: World, later: Later): void {
   })
 }
 
-/** With what its caller has seen. */
-const CALLS: ReadonlySet<string> = new Set(['confirm', 'heartbeat', 'join'])
+/** What a node said that it had seen of the sale; null of other commands. */
+function seenBy({ room, verb, args }: StoreServer['log'][number]): Version | null {
+  if (room !== 'sales') return null
+  if (verb === 'join') return args[2] as Version
+  return verb === 'confirm' || verb === 'heartbeat' ? (args[1] as Caller).seen : null
+}
 
 /**
  * A copy takes the store's place that lacks one order, which the ledger has and of whose making only a node knows that is

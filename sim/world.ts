@@ -379,7 +379,8 @@ export class World {
     const openedMs = this.witness.openedMs.at(-1) ?? 0
     const loss = this.cluster.losses.find(({ atMs }) => atMs > openedMs)
     const wasTold = this.orders.some(({ toldMs }) => toldMs > openedMs)
-    if (loss !== undefined && !loss.isUndone && !wasTold) {
+    // One who has begun a union is waited for longer than this operator waits, and tells what it finds.
+    if (loss !== undefined && !loss.isUndone && !wasTold && !this.cluster.isUniting) {
       this.untoldDecisions.push(`${loss.kind} took ${loss.entries} writes at ${loss.atMs.toFixed(1)} ms`)
     }
     const decide = async (): Promise<void> => {
