@@ -45,6 +45,8 @@ export class Cases {
   readonly #open = new Map<string, OpenCase>()
   /** By sale: until the store's answer came, or it was seen to be open. */
   readonly #openings = new Map<string, Opening>()
+  /** By sale: the reasons for which an operator was last called. */
+  readonly #called = new Map<string, string>()
   readonly #recovered: Recovered[] = []
   #count = 0
   #closedMs = 0
@@ -87,16 +89,23 @@ export class Cases {
     return this.#monotonicMs() - this.sinceMs(saleId)
   }
 
-  /** Opens the case, or has its reasons replaced. False when they are what they were. */
-  note(saleId: string, reasons: readonly string[]): boolean {
-    const before = this.#open.get(saleId)?.reasons.join()
+  /** Opens the case, or has its reasons replaced. */
+  note(saleId: string, reasons: readonly string[]): void {
     this.#open.set(saleId, { saleId, sinceMs: this.sinceMs(saleId), reasons })
-    return before !== reasons.join()
+  }
+
+  /** The case waits for an operator, who is called once for the same reasons. */
+  callOperator(saleId: string): void {
+    const reasons = this.#open.get(saleId)?.reasons ?? []
+    if (this.#called.get(saleId) === reasons.join()) return
+    this.#called.set(saleId, reasons.join())
+    this.#log.error({ saleId, reasons }, 'the sale stays recovering: an operator must decide')
   }
 
   close(saleId: string): void {
     this.#closedMs += this.forMs(saleId)
     this.#open.delete(saleId)
+    this.#called.delete(saleId)
   }
 
   /** The store is told to open the sale under that era. Its answer may be lost, or this process end. */

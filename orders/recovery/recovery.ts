@@ -163,7 +163,7 @@ export class Recovery {
   }
 
   async #look(saleId: string, snapshot: SaleSnapshot | null, nodes: readonly FleetNode[]): Promise<void> {
-    const { ledger, marks, port, rules, log } = this.#parts
+    const { ledger, marks, port, rules } = this.#parts
     if (this.#cases.get(saleId) === null) this.#cases.note(saleId, ['it is being looked at'])
     // A copy restored in place still shows the certificate of the life it was copied from. Any call that carries
     // what was seen before makes the store find out; this one does nothing else.
@@ -202,9 +202,8 @@ export class Recovery {
       return
     }
     const reasons = [...(decision.decision === 'reopen' ? [] : decision.reasons), ...(gap?.reasons ?? [])]
-    const isNews = this.#cases.note(saleId, reasons)
-    if (decision.decision === 'wait' || gap?.isWaiting === true) return
-    if (isNews) log.error({ saleId, reasons }, 'the sale stays recovering: an operator must decide')
+    this.#cases.note(saleId, reasons)
+    if (decision.decision !== 'wait' && gap?.isWaiting !== true) this.#cases.callOperator(saleId)
   }
 
   /** What a union could not bring back, as reasons; null where there are no unions. */

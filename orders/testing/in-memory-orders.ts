@@ -4,7 +4,7 @@ import type { AskTold } from '../../http/node-journal.ts'
 import type { AskNode } from '../../http/node-report.ts'
 import { Metrics } from '../../runtime/metrics.ts'
 import { createLogger } from '../../runtime/logger.ts'
-import { SILENT } from '../../runtime/log.ts'
+import { type Log, SILENT } from '../../runtime/log.ts'
 import type { QuotaRules } from '../../stock/core/words.ts'
 import type { StockPort } from '../../stock/port.ts'
 import { answerAdmin, type MoneyActs } from '../admin/admin-routes.ts'
@@ -31,6 +31,7 @@ export interface InMemoryOrdersOptions {
   /** Milliseconds between two rounds, where they are started. */
   readonly everyMs?: number
   readonly rehearse?: () => Promise<void>
+  readonly log?: Log
   /** Of another process, to share its ledger. */
   readonly shared?: Pick<InMemoryOrders, 'ledger' | 'actLedger'>
 }
@@ -48,11 +49,11 @@ export interface InMemoryOrders {
 }
 
 export function inMemoryOrders(options: InMemoryOrdersOptions): InMemoryOrders {
-  const { port, rules, nowMs, askNode, askTold, union, shared, rehearse, everyMs = 200 } = options
+  const { port, rules, nowMs, askNode, askTold, union, shared, rehearse, everyMs = 200, log = SILENT } = options
   const ledger = shared?.ledger ?? new MemoryLedger({ nowMs })
   const actLedger = shared?.actLedger ?? new MemoryActs(ledger)
   const marks = new Marks(ledger)
-  const common = { port, ledger, rules, marks, log: SILENT, declaredDurable: false }
+  const common = { port, ledger, rules, marks, log, declaredDurable: false }
   const acts = new SaleActs({ ...common, acts: actLedger, ...(rehearse === undefined ? {} : { rehearse }) })
   const recovery = new Recovery({ ...common, askNode, monotonicMs: nowMs, ...(union === undefined ? {} : { union }) })
   const losses =
