@@ -36,12 +36,18 @@ export class LedgerLink {
   readonly acts: Acts
   readonly #host: Host
   readonly #server: LedgerServer
+  #awaited: { readonly verb: string; readonly act: () => void } | null = null
 
   constructor(host: Host, server: LedgerServer) {
     this.#host = host
     this.#server = server
     this.ledger = this.#proxy(LEDGER_VERBS, server.ledger as unknown as Verbs) as unknown as Ledger
     this.acts = this.#proxy(ACT_VERBS, server.acts as unknown as Verbs) as unknown as Acts
+  }
+
+  /** Calls `act` when this is next asked, before it is done. */
+  whenAsked(verb: string, act: () => void): void {
+    this.#awaited = { verb, act }
   }
 
   #proxy(names: readonly string[], target: Verbs): Verbs {
@@ -53,6 +59,11 @@ export class LedgerLink {
   #call(target: Verbs, verb: string, args: readonly unknown[]): Promise<unknown> {
     const { kernel } = this.#host
     const { life } = this.#host
+    if (this.#awaited?.verb === verb) {
+      const { act } = this.#awaited
+      this.#awaited = null
+      act()
+    }
     return new Promise((resolve, reject) => {
       /** A process that died meanwhile hears nothing. */
       const tell = (deliver: () => void): void => {

@@ -55,7 +55,7 @@ export class OrdersProcess {
   toldMs = Number.NEGATIVE_INFINITY
   /** Orders whose fate the store would not take. */
   readonly unsettleable = new Set<string>()
-  readonly #ledger: LedgerLink
+  readonly ledgerLink: LedgerLink
   readonly #nodes: readonly NodeProcess[]
   readonly #settings: OrdersSettings
   readonly #log: Logger
@@ -72,7 +72,7 @@ export class OrdersProcess {
     this.host = host
     this.link = new StoreLink(host, cluster)
     this.adminUrl = `sim://${host.id}/admin`
-    this.#ledger = new LedgerLink(host, database)
+    this.ledgerLink = new LedgerLink(host, database)
     this.#nodes = nodes
     this.#settings = settings
     this.#log = this.#watched(log)
@@ -118,7 +118,7 @@ export class OrdersProcess {
   #begin(): Parts {
     const { host, link } = this
     const { port } = link
-    const { ledger, acts: actLedger } = this.#ledger
+    const { ledger, acts: actLedger } = this.ledgerLink
     const { timers } = host
     const { rules } = this.#settings
     const monotonicMs = (): number => host.monotonicMs()

@@ -86,6 +86,7 @@ export function evidenceOf(world: World): Evidence {
     fates: fatesOf(database),
     conflicts: new Set(processes.flatMap(({ unsettleable }) => [...unsettleable])),
     unlike: world.unlikeOrders(),
+    unlikeStocks: world.unlikeStocks(),
     notFound: world.notFound,
     lost: cluster.lost,
     losses: cluster.losses,

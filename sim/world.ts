@@ -1,5 +1,6 @@
 /** A whole cluster in one seed: puts it together, lets people buy while things go wrong, heals it, and looks again. */
 import type { Logger } from '../runtime/logger.ts'
+import { type Random, seededRandom } from '../runtime/random.ts'
 import { type SaleRecord, stateAt } from '../stock/core/sale-record.ts'
 import type { Order, SaleDefinition, Version } from '../stock/core/words.ts'
 import type { SaleActs } from '../orders/sales/sale-acts.ts'
@@ -7,7 +8,7 @@ import type { StateChange } from '../stock/port.ts'
 import { Buyers } from './buyers.ts'
 import { type AskKeep, KEEP_WITHIN_MS } from '../http/keep-orders.ts'
 import { mayStayUnlike } from './checkers/books.ts'
-import type { UnlikeOrder } from './checkers/evidence.ts'
+import type { StockChangeSeen, UnlikeOrder, UnlikeStock } from './checkers/evidence.ts'
 import { CoordinatorProcess, Disk } from './coordinator-process.ts'
 import { Edge } from './edge.ts'
 import { heal, type FaultKind, scheduleFaults, type Target } from './faults.ts'
@@ -39,13 +40,13 @@ const TAKES_PART_MS = 10_000
 /** From healing until the ledger has every order made before, where the store has lost nothing. */
 const BOOKS_LATE_MS = 8000
 
+/** Rivals are drawn apart, so that who has none does as without them. */
+const RIVALS = 0x7e57
+
 /** A change of a fare's stock, as its operator knows it. */
-export interface StockChange {
-  readonly fareId: string
-  readonly stock: number
-  readonly invokedMs: number
+export interface StockChange extends StockChangeSeen {
   completedMs: number
-  isDone: boolean
+  doneAt: Version | null
 }
 
 /** An order that was asked for, and there was said to be none. */
@@ -86,11 +87,13 @@ export class World {
   readonly lateRows = new Set<string>()
   /** When the operator last asked for anything. */
   #operatorAtMs = Number.NEGATIVE_INFINITY
+  readonly #rivals: Random
   /** The convergence phase came to its end. */
   hasConverged = false
 
   constructor(seed: number, logger: Logger, isTraced: boolean) {
     const kernel = new Kernel(seed, isTraced)
+    this.#rivals = seededRandom(seed ^ RIVALS)
     this.kernel = kernel
     const scenario = { ...drawScenario(kernel.random, profileOf(seed)), ack: ackOf(seed) }
     this.scenario = scenario
@@ -189,9 +192,18 @@ export class World {
     return unlike
   }
 
+  /** Fares of which store and ledger have another stock. */
+  unlikeStocks(): UnlikeStock[] {
+    const inStore = this.cluster.primary.stock.saleRecords.get(SALE_ID)?.fares
+    return [...this.database.ledger.stocksOf(SALE_ID)].flatMap(([fareId, inLedger]) => {
+      const stock = inStore?.get(fareId)?.stock ?? 0
+      return stock === inLedger ? [] : [{ fareId, inLedger, inStore: stock }]
+    })
+  }
+
   /** Nothing is on its way between ledger and store that will arrive. */
   get isBooked(): boolean {
-    return this.unlikeOrders().every((one) => mayStayUnlike(this.cluster.lost, one))
+    return this.unlikeStocks().length === 0 && this.unlikeOrders().every((one) => mayStayUnlike(this.cluster.lost, one))
   }
 
   effect(kind: FaultKind): void {
@@ -203,6 +215,7 @@ export class World {
     this.#makeSale(scenario.definition)
     this.buyers.invite()
     this.#scheduleOperator()
+    this.#scheduleRivals()
     scheduleFaults(this)
     kernel.schedule(null, scenario.requestMs + 500, 'heal', () => this.#converge())
     kernel.run(scenario.requestMs + CONVERGE_MS)
@@ -276,9 +289,9 @@ export class World {
     return up.length === 0 ? null : (up[this.kernel.random.below(up.length)] ?? null)
   }
 
-  /** An operator's act, at some process; what was answered may not be the end of it. */
-  #operate(act: (acts: SaleActs) => Promise<unknown>): void {
-    const process = this.#anyOrders()
+  /** An operator's act, at some process unless one is named; what was answered may not be the end of it. */
+  #operate(act: (acts: SaleActs) => Promise<unknown>, at?: OrdersProcess): void {
+    const process = at?.host.isUp === true ? at : this.#anyOrders()
     const note = (): void => {
       this.#operatorAtMs = this.kernel.nowMs
     }
@@ -305,6 +318,45 @@ export class World {
     }
   }
 
+  /**
+   * Operators who set the same stock at once, at both processes. The first process may fall asleep in the middle of the
+   * act: after the ledger was raised and before the store is, or the other way about where the stock is lowered.
+   */
+  #scheduleRivals(): void {
+    const { kernel, orders, scenario } = this
+    const random = this.#rivals
+    const [fare] = scenario.definition.fares
+    const [first, second] = random.next() < 0.5 ? orders : orders.toReversed()
+    if (fare === undefined || first === undefined || second === undefined || random.next() >= 0.3) return
+    const wanted = (isMore: boolean): number => fare.stock + (isMore ? 3 + random.below(15) : -1 - random.below(10))
+    const set = (ms: number, isMore: boolean, at: OrdersProcess): void => {
+      const stock = wanted(isMore)
+      kernel.schedule(null, ms, 'operator', () => this.#setStock(fare.id, stock, at))
+    }
+    const fromMs = random.next() * scenario.requestMs * 0.15
+    const isMore = random.next() < 0.5
+    const forMs = 100 + 8 * scenario.latencyMs + random.below(700)
+    const sleeps = random.next() < 0.7
+    if (sleeps) kernel.schedule(null, fromMs, 'operator', () => this.#sleepInTheAct(first, isMore, forMs))
+    set(fromMs + 1, isMore, first)
+    const [afterMs, withinMs] = sleeps ? [20 + 8 * scenario.latencyMs, 100] : [0, 4 + 4 * scenario.latencyMs]
+    if (random.next() < 0.5) set(fromMs + afterMs + random.next() * withinMs, isMore, second)
+    set(fromMs + afterMs + (1 + random.next()) * withinMs, !isMore, second)
+    if (!sleeps) set(fromMs + random.next() * withinMs, random.next() < 0.5, first)
+  }
+
+  #sleepInTheAct({ host, link, ledgerLink }: OrdersProcess, isMore: boolean, forMs: number): void {
+    const sleep = (): void => {
+      if (this.isHealing || !host.isUp || host.isPaused) return
+      host.pause()
+      this.kernel.schedule(null, forMs, 'operator', () => {
+        if (host.isPaused) host.resume()
+      })
+    }
+    if (isMore) ledgerLink.whenAsked('beginStock', sleep)
+    else link.whenAsked('sales', 'setStock', sleep)
+  }
+
   /** An operator opens or pauses the sale. */
   changeSale(change: StateChange): void {
     this.#operate((acts) => acts.change(SALE_ID, change))
@@ -317,15 +369,18 @@ export class World {
     if (fare !== undefined && present !== undefined) this.#setStock(fare.id, present + tickets)
   }
 
-  #setStock(fareId: string, stock: number): void {
+  #setStock(fareId: string, stock: number, at?: OrdersProcess): void {
     const { kernel } = this
-    const change = { fareId, stock, invokedMs: kernel.nowMs, completedMs: Number.POSITIVE_INFINITY, isDone: false }
+    const never = Number.POSITIVE_INFINITY
+    const change: StockChange = { fareId, stock, invokedMs: kernel.nowMs, completedMs: never, doneAt: null }
     this.stockChanges.push(change)
     this.#operate(async (acts) => {
-      await acts.setStock(SALE_ID, fareId, stock)
-      change.completedMs = kernel.nowMs
-      change.isDone = true
-    })
+      try {
+        change.doneAt = (await acts.setStock(SALE_ID, fareId, stock)).version
+      } finally {
+        change.completedMs = kernel.nowMs
+      }
+    }, at)
   }
 
   #converge(): void {

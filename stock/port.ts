@@ -170,6 +170,8 @@ export interface SaleSnapshot extends Reply {
   readonly liveWeight: number
   /** seq of the last change of any weight, of the shares, or of the set of live nodes. */
   readonly weightsSeq: number
+  /** The highest that was begun; 0 for none. */
+  readonly turn: number
   /** Weights that an operator gave the nodes in this sale, in place of the fleet's; null for none. */
   readonly shares: Shares | null
 }
@@ -177,6 +179,14 @@ export interface SaleSnapshot extends Reply {
 export type Shares = Readonly<Record<string, number>>
 
 export type StateChange = 'open' | 'pause' | 'close'
+
+/** Who changes a sale; nobody in particular when both are absent. */
+export interface ChangedBy {
+  /** That of a leader: lower than the highest that ever wrote here is refused, `stale_lease`. */
+  readonly lease?: number | undefined
+  /** That of an operator's act: any but the last one begun here, or one seen in another era, is refused, `stale_turn`. */
+  readonly turn?: number | undefined
+}
 
 export type ChangeReply =
   | (Reply & { readonly outcome: 'changed' | 'unchanged' })
@@ -232,10 +242,14 @@ export interface SaleStore {
   ): Promise<{ outcome: 'created' | 'exists'; definition: SaleDefinition; version: Version }>
   /** All but the orders, at one instant. `null` when the store has no such sale. */
   read(saleId: string, rules: QuotaRules): Promise<SaleSnapshot | null>
-  /** `lease` is that of a leader who does it: lower than the highest that ever wrote here is refused, `stale_lease`. */
-  change(saleId: string, change: StateChange, seen: Version, lease?: number): Promise<ChangeReply>
+  /**
+   * An operator's act begins, under a number that the ledger gave it: from here on nothing is carried out of those with a
+   * lower one. A number lower than the highest here is refused, `stale_turn`. Takes no seq.
+   */
+  beginTurn(saleId: string, turn: number, seen: Version): Promise<ChangeReply>
+  change(saleId: string, change: StateChange, seen: Version, by?: ChangedBy): Promise<ChangeReply>
   /** Sets a fare's stock; refused below held + paid. */
-  setStock(saleId: string, fareId: string, stock: number, seen: Version): Promise<ChangeReply>
+  setStock(saleId: string, fareId: string, stock: number, seen: Version, by?: ChangedBy): Promise<ChangeReply>
   /**
    * Sets weights and fences nodes, all or nothing, by a holder of the leader's lease. `lease` is its fencing
    * number: lower than the highest that ever wrote here is refused. With `rule` the sale's shares are replaced in the

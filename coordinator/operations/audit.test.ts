@@ -236,7 +236,8 @@ describe('audit of the ledger', () => {
 
   it('finds a stock that it has otherwise than the store, and waits for one that is being changed', async () => {
     const acts = world.process.actLedger
-    await acts.beginStock('demo', 'second', 120)
+    const turn = async () => (await acts.beginTurn('demo', 0)) ?? { saleId: 'demo', number: 0 }
+    await acts.beginStock(await turn(), 'second', 120)
     world.whileWaiting = async () => {
       await world.process.acts.setStock('demo', 'second', 120)
       await n1.heartbeat()
@@ -244,7 +245,7 @@ describe('audit of the ledger', () => {
     }
     expect((await audit(world, 'demo')).problems.map(({ rule }) => rule)).not.toContain('ledger_stock')
 
-    await acts.followStock('demo', 'second', 99)
+    await acts.followStock(await turn(), 'second', 99)
     world.whileWaiting = async () => {}
     const startMs = world.monotonicMs()
     expect(await problems()).toEqual(['ledger_stock: fare second: stock is 120 in the store, 99 in the ledger'])

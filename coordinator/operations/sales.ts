@@ -101,7 +101,7 @@ const TRIES = 5
 async function stopInStore(world: World, saleId: string, change: StateChange, cause: Error): Promise<OperationError> {
   for (let tries = 0; tries < TRIES; tries += 1) {
     const { version } = await readSale(world, saleId)
-    const reply = await world.port.sales.change(saleId, change, version, world.lease)
+    const reply = await world.port.sales.change(saleId, change, version, { lease: world.lease })
     if (reply.outcome === 'fenced') continue
     if (reply.outcome === 'recovering') break
     if (reply.outcome === 'refused' && reply.why === 'stale_lease') return notLeader(reply.version)

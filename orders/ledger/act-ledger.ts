@@ -5,12 +5,22 @@
  * Opening and raising come here first and are then told the store; until that is known to have happened they are
  * `untold`. Pausing, closing and lowering come here after the store did them. So wherever a crash cuts an act in two,
  * the difference between ledger and store together with `untold` says which of the two the operator asked for.
+ *
+ * Every act begins with a turn: the next number of its sale. From then on nothing is written here for an act with a
+ * lower one, and nothing for any that began before a new era: whatever writes says whose turn it is, and learns by `false`
+ * that this one is over.
  */
 import type { SaleState } from '../../stock/core/words.ts'
 import type { Database, Transaction } from './database.ts'
 
 /** `state`, or a fare's stock. */
 export type Subject = 'state' | { readonly stockOf: string }
+
+export interface Turn {
+  readonly saleId: string
+  /** Grows with every act on the sale. */
+  readonly number: number
+}
 
 export interface Transfer {
   readonly fromSale: string
@@ -32,39 +42,48 @@ export class ActLedger {
     this.#database = database
   }
 
+  /** An act begins; its number is above `above` as well. Null when there is no such sale. */
+  async beginTurn(saleId: string, above: number): Promise<Turn | null> {
+    const [row] = await this.#database.query<{ turn: number }>(
+      'update sales set turn = greatest(turn, $2::bigint) + 1 where id = $1 returning turn',
+      [saleId, above],
+    )
+    return row === undefined ? null : { saleId, number: row.turn }
+  }
+
   /** The store does not know yet. */
-  async beginState(saleId: string, state: SaleState): Promise<void> {
-    await this.#database.transaction(async (transaction) => {
-      await setState(transaction, saleId, state)
-      await noteUntold(transaction, saleId, 'state')
+  beginState(turn: Turn, state: SaleState): Promise<boolean> {
+    return this.#during(turn, async (transaction) => {
+      await setState(transaction, turn.saleId, state)
+      await noteUntold(transaction, turn.saleId, 'state')
     })
   }
 
   /** The store knows already. */
-  async followState(saleId: string, state: SaleState): Promise<void> {
-    await this.#database.transaction(async (transaction) => {
-      await setState(transaction, saleId, state)
-      await forget(transaction, saleId, 'state')
+  followState(turn: Turn, state: SaleState): Promise<boolean> {
+    return this.#during(turn, async (transaction) => {
+      await setState(transaction, turn.saleId, state)
+      await forget(transaction, turn.saleId, 'state')
     })
   }
 
-  async beginStock(saleId: string, fareId: string, stock: number): Promise<void> {
-    await this.#database.transaction(async (transaction) => {
-      await setStock(transaction, saleId, fareId, stock)
-      await noteUntold(transaction, saleId, { stockOf: fareId })
+  beginStock(turn: Turn, fareId: string, stock: number): Promise<boolean> {
+    return this.#during(turn, async (transaction) => {
+      await setStock(transaction, turn.saleId, fareId, stock)
+      await noteUntold(transaction, turn.saleId, { stockOf: fareId })
     })
   }
 
   /** Rejects with `DatabaseError` (refused) below held + paid. */
-  async followStock(saleId: string, fareId: string, stock: number): Promise<void> {
-    await this.#database.transaction(async (transaction) => {
-      await setStock(transaction, saleId, fareId, stock)
-      await forget(transaction, saleId, { stockOf: fareId })
+  followStock(turn: Turn, fareId: string, stock: number): Promise<boolean> {
+    return this.#during(turn, async (transaction) => {
+      await setStock(transaction, turn.saleId, fareId, stock)
+      await forget(transaction, turn.saleId, { stockOf: fareId })
     })
   }
 
-  async told(saleId: string, subject: Subject): Promise<void> {
-    await forget(this.#database, saleId, subject)
+  told(turn: Turn, subject: Subject): Promise<boolean> {
+    return this.#during(turn, (transaction) => forget(transaction, turn.saleId, subject))
   }
 
   /** What the store is still to be told of a sale. */
@@ -79,42 +98,50 @@ export class ActLedger {
     return { state: subjects.includes('state'), fareIds: new Set(fareIds) }
   }
 
-  /** False when one from that fare is under way. */
-  async beginTransfer(transfer: Transfer): Promise<boolean> {
-    const { fromSale, fromFare, toSale, toFare, tickets, fromStock } = transfer
-    const rows = await this.#database.query(
-      `insert into transfers (from_sale, from_fare, to_sale, to_fare, tickets, from_stock)
-        values ($1, $2, $3, $4, $5, $6) on conflict do nothing returning from_sale`,
-      [fromSale, fromFare, toSale, toFare, tickets, fromStock],
-    )
-    return rows.length > 0
+  /** In a turn of the sale that it is from. False also when one from that fare is under way. */
+  async beginTransfer(turn: Turn, transfer: Omit<Transfer, 'fromSale'>): Promise<boolean> {
+    const { fromFare, toSale, toFare, tickets, fromStock } = transfer
+    let isNew = false
+    const isOn = await this.#during(turn, async (transaction) => {
+      const rows = await transaction.query(
+        `insert into transfers (from_sale, from_fare, to_sale, to_fare, tickets, from_stock)
+          values ($1, $2, $3, $4, $5, $6) on conflict do nothing returning from_sale`,
+        [turn.saleId, fromFare, toSale, toFare, tickets, fromStock],
+      )
+      isNew = rows.length > 0
+    })
+    return isOn && isNew
   }
 
-  async dropTransfer({ fromSale, fromFare }: Transfer): Promise<void> {
-    await this.#database.query('delete from transfers where from_sale = $1 and from_fare = $2', [fromSale, fromFare])
+  dropTransfer(turn: Turn, fromFare: string): Promise<boolean> {
+    return this.#during(turn, async (transaction) => {
+      await transaction.query('delete from transfers where from_sale = $1 and from_fare = $2', [turn.saleId, fromFare])
+    })
   }
 
   /**
    * The store has lowered the one fare: takes the tickets from it and gives them to the other, which the store is then
-   * to be told. False when somebody did so before.
+   * to be told. False also when none from that fare to that sale is under way.
    */
-  async carryTransfer({ fromSale, fromFare }: Transfer): Promise<boolean> {
+  async carryTransfer(turn: Turn, fromFare: string, toSale: string): Promise<boolean> {
     return this.#database.transaction(async (transaction) => {
-      const [row] = await transaction.query<{ to_sale: string; to_fare: string; tickets: number; from_stock: number }>(
-        'delete from transfers where from_sale = $1 and from_fare = $2 returning to_sale, to_fare, tickets, from_stock',
-        [fromSale, fromFare],
+      // In the order of their ids, so that two transfers cannot wait for each other.
+      const locked = await lockSales(transaction, [turn.saleId, toSale])
+      if (!locked.some(({ id, turn: number }) => id === turn.saleId && number === turn.number)) return false
+      const [row] = await transaction.query<{ to_fare: string; tickets: number; from_stock: number }>(
+        `delete from transfers where from_sale = $1 and from_fare = $2 and to_sale = $3
+          returning to_fare, tickets, from_stock`,
+        [turn.saleId, fromFare, toSale],
       )
       if (row === undefined) return false
-      // In the order of their ids, so that two transfers cannot wait for each other.
-      await lockSales(transaction, [fromSale, row.to_sale])
-      await setStock(transaction, fromSale, fromFare, row.from_stock)
+      await setStock(transaction, turn.saleId, fromFare, row.from_stock)
       await transaction.query('update fares set stock = stock + $3 where sale_id = $1 and id = $2', [
-        row.to_sale,
+        toSale,
         row.to_fare,
         row.tickets,
       ])
-      await forget(transaction, fromSale, { stockOf: fromFare })
-      await noteUntold(transaction, row.to_sale, { stockOf: row.to_fare })
+      await forget(transaction, turn.saleId, { stockOf: fromFare })
+      await noteUntold(transaction, toSale, { stockOf: row.to_fare })
       return true
     })
   }
@@ -126,6 +153,16 @@ export class ActLedger {
         from transfers order by from_sale, from_fare`,
     )
   }
+
+  /** False, and nothing done, when the turn is over; it cannot end before what is done is there. */
+  #during({ saleId, number }: Turn, work: (transaction: Transaction) => Promise<void>): Promise<boolean> {
+    return this.#database.transaction(async (transaction) => {
+      const [row] = await lockSales(transaction, [saleId])
+      if (row?.turn !== number) return false
+      await work(transaction)
+      return true
+    })
+  }
 }
 
 const STOCK = 'stock:'
@@ -134,9 +171,12 @@ function keyOf(subject: Subject): string {
   return subject === 'state' ? 'state' : STOCK + subject.stockOf
 }
 
-/** Everybody who changes orders locks their sale's row; so do those who change its fares. */
-async function lockSales(transaction: Transaction, saleIds: readonly string[]): Promise<void> {
-  await transaction.query('select id from sales where id = any($1::text[]) order by id for update', [saleIds])
+/** Everybody who changes orders locks their sale's row; so do those who change its fares, and those who begin a turn. */
+async function lockSales(
+  transaction: Transaction,
+  saleIds: readonly string[],
+): Promise<readonly { readonly id: string; readonly turn: number }[]> {
+  return transaction.query('select id, turn from sales where id = any($1::text[]) order by id for update', [saleIds])
 }
 
 async function setState(transaction: Transaction, saleId: string, state: SaleState): Promise<void> {
@@ -144,7 +184,6 @@ async function setState(transaction: Transaction, saleId: string, state: SaleSta
 }
 
 async function setStock(transaction: Transaction, saleId: string, fareId: string, stock: number): Promise<void> {
-  await lockSales(transaction, [saleId])
   await transaction.query('update fares set stock = $3 where sale_id = $1 and id = $2', [saleId, fareId, stock])
 }
 
@@ -155,6 +194,6 @@ async function noteUntold(transaction: Transaction, saleId: string, subject: Sub
   ])
 }
 
-async function forget(query: Pick<Database, 'query'>, saleId: string, subject: Subject): Promise<void> {
-  await query.query('delete from untold where sale_id = $1 and subject = $2', [saleId, keyOf(subject)])
+async function forget(transaction: Transaction, saleId: string, subject: Subject): Promise<void> {
+  await transaction.query('delete from untold where sale_id = $1 and subject = $2', [saleId, keyOf(subject)])
 }

@@ -175,7 +175,7 @@ export interface Ledger {
     fareId: string,
     stock: number,
   ): Promise<{ readonly outcome: 'changed' | 'unchanged' | 'below_held_and_paid' | 'no_such_fare' }>
-  /** Moves the era by compare-and-set; the loser learns the present one. */
+  /** Moves the era by compare-and-set; the loser learns the present one. Ends the acts of operators under way. */
   beginEra(
     saleId: string,
     expectedEra: number,

@@ -1,6 +1,6 @@
 /** The acts of operators in this process, beside `memory-ledger.ts`: for tests and simulation. */
 import type { SaleState } from '../../stock/core/words.ts'
-import type { Acts, Subject, Transfer } from './act-ledger.ts'
+import type { Acts, Subject, Transfer, Turn } from './act-ledger.ts'
 import { DatabaseError } from './database.ts'
 import type { MemoryLedger } from './memory-ledger.ts'
 
@@ -14,28 +14,43 @@ export class MemoryActs implements Acts {
     this.#ledger = ledger
   }
 
-  async beginState(saleId: string, state: SaleState): Promise<void> {
-    await this.#ledger.setState(saleId, state)
-    this.#untold.add(keyOf(saleId, 'state'))
+  async beginTurn(saleId: string, above: number): Promise<Turn | null> {
+    const number = this.#ledger.beginTurn(saleId, above)
+    return number === null ? null : { saleId, number }
   }
 
-  async followState(saleId: string, state: SaleState): Promise<void> {
-    await this.#ledger.setState(saleId, state)
-    await this.told(saleId, 'state')
+  async beginState(turn: Turn, state: SaleState): Promise<boolean> {
+    if (this.#isOver(turn)) return false
+    await this.#ledger.setState(turn.saleId, state)
+    this.#untold.add(keyOf(turn.saleId, 'state'))
+    return true
   }
 
-  async beginStock(saleId: string, fareId: string, stock: number): Promise<void> {
-    await this.#setStock(saleId, fareId, stock)
-    this.#untold.add(keyOf(saleId, { stockOf: fareId }))
+  async followState(turn: Turn, state: SaleState): Promise<boolean> {
+    if (this.#isOver(turn)) return false
+    await this.#ledger.setState(turn.saleId, state)
+    this.#forget(turn.saleId, 'state')
+    return true
   }
 
-  async followStock(saleId: string, fareId: string, stock: number): Promise<void> {
-    await this.#setStock(saleId, fareId, stock)
-    await this.told(saleId, { stockOf: fareId })
+  async beginStock(turn: Turn, fareId: string, stock: number): Promise<boolean> {
+    if (this.#isOver(turn)) return false
+    await this.#setStock(turn.saleId, fareId, stock)
+    this.#untold.add(keyOf(turn.saleId, { stockOf: fareId }))
+    return true
   }
 
-  async told(saleId: string, subject: Subject): Promise<void> {
-    this.#untold.delete(keyOf(saleId, subject))
+  async followStock(turn: Turn, fareId: string, stock: number): Promise<boolean> {
+    if (this.#isOver(turn)) return false
+    await this.#setStock(turn.saleId, fareId, stock)
+    this.#forget(turn.saleId, { stockOf: fareId })
+    return true
+  }
+
+  async told(turn: Turn, subject: Subject): Promise<boolean> {
+    if (this.#isOver(turn)) return false
+    this.#forget(turn.saleId, subject)
+    return true
   }
 
   async untold(saleId: string): Promise<{ readonly state: boolean; readonly fareIds: ReadonlySet<string> }> {
@@ -44,30 +59,43 @@ export class MemoryActs implements Acts {
     return { state: this.#untold.has(keyOf(saleId, 'state')), fareIds: new Set(stocks) }
   }
 
-  async beginTransfer(transfer: Transfer): Promise<boolean> {
-    const key = `${transfer.fromSale}/${transfer.fromFare}`
-    if (this.#transfers.has(key)) return false
-    this.#transfers.set(key, transfer)
+  async beginTransfer(turn: Turn, transfer: Omit<Transfer, 'fromSale'>): Promise<boolean> {
+    const key = `${turn.saleId}/${transfer.fromFare}`
+    if (this.#isOver(turn) || this.#transfers.has(key)) return false
+    this.#transfers.set(key, { fromSale: turn.saleId, ...transfer })
     return true
   }
 
-  async dropTransfer({ fromSale, fromFare }: Transfer): Promise<void> {
-    this.#transfers.delete(`${fromSale}/${fromFare}`)
+  async dropTransfer(turn: Turn, fromFare: string): Promise<boolean> {
+    if (this.#isOver(turn)) return false
+    this.#transfers.delete(`${turn.saleId}/${fromFare}`)
+    return true
   }
 
-  async carryTransfer({ fromSale, fromFare }: Transfer): Promise<boolean> {
-    const transfer = this.#transfers.get(`${fromSale}/${fromFare}`)
-    if (transfer === undefined) return false
-    const { toSale, toFare, fromStock, tickets } = transfer
-    await this.followStock(fromSale, fromFare, fromStock)
+  async carryTransfer(turn: Turn, fromFare: string, toSale: string): Promise<boolean> {
+    const key = `${turn.saleId}/${fromFare}`
+    const transfer = this.#transfers.get(key)
+    if (this.#isOver(turn) || transfer?.toSale !== toSale) return false
+    const { toFare, fromStock, tickets } = transfer
+    await this.#setStock(turn.saleId, fromFare, fromStock)
+    this.#forget(turn.saleId, { stockOf: fromFare })
     const fare = (await this.#ledger.sale(toSale))?.fares.find(({ fareId }) => fareId === toFare)
-    await this.beginStock(toSale, toFare, (fare?.stock ?? 0) + tickets)
-    await this.dropTransfer(transfer)
+    await this.#setStock(toSale, toFare, (fare?.stock ?? 0) + tickets)
+    this.#untold.add(keyOf(toSale, { stockOf: toFare }))
+    this.#transfers.delete(key)
     return true
   }
 
   async transfers(): Promise<readonly Transfer[]> {
     return [...this.#transfers].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, transfer]) => transfer)
+  }
+
+  #isOver({ saleId, number }: Turn): boolean {
+    return this.#ledger.turnOf(saleId) !== number
+  }
+
+  #forget(saleId: string, subject: Subject): void {
+    this.#untold.delete(keyOf(saleId, subject))
   }
 
   async #setStock(saleId: string, fareId: string, stock: number): Promise<void> {

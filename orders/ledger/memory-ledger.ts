@@ -47,6 +47,7 @@ interface MemorySale {
   taken: Version
   watermark: Watermark
   lastPosition: number
+  turn: number
   readonly stocks: Map<string, number>
   readonly orders: Map<string, { order: LedgerOrder; position: number }>
   /** What the orders come to, by fare; null since any came or changed its state. */
@@ -83,6 +84,7 @@ export class MemoryLedger implements Ledger {
       taken: VERSION_ZERO,
       watermark: { version: VERSION_ZERO, durable: false, fingerprint: '' },
       lastPosition: 0,
+      turn: 0,
       stocks: new Map(definition.fares.map(({ id, stock }) => [id, stock])),
       orders: new Map(),
       sums: null,
@@ -123,7 +125,20 @@ export class MemoryLedger implements Ledger {
     if (sale === undefined) return { outcome: 'no_such_sale' }
     if (sale.era !== expectedEra) return { outcome: 'lost_race', era: sale.era }
     sale.era = Math.max(sale.era + 1, atLeast)
+    sale.turn += 1
     return { outcome: 'begun', era: sale.era }
+  }
+
+  /** For `memory-acts.ts`; null when there is no such sale. */
+  beginTurn(saleId: string, above: number): number | null {
+    const sale = this.#sales.get(saleId)
+    if (sale === undefined) return null
+    sale.turn = Math.max(sale.turn, above) + 1
+    return sale.turn
+  }
+
+  turnOf(saleId: string): number | null {
+    return this.#sales.get(saleId)?.turn ?? null
   }
 
   async raiseWatermark(saleId: string, watermark: Watermark): Promise<void> {
@@ -297,6 +312,11 @@ export class MemoryLedger implements Ledger {
   /** The rows themselves, for simulators to look at. */
   rows(saleId: string): readonly LedgerOrder[] {
     return Array.from(this.#sales.get(saleId)?.orders.values() ?? [], ({ order }) => order)
+  }
+
+  /** By fare, at once. */
+  stocksOf(saleId: string): ReadonlyMap<string, number> {
+    return this.#sales.get(saleId)?.stocks ?? new Map<string, number>()
   }
 
   /** One row, at once. */

@@ -87,7 +87,7 @@ export class SqlLedger implements Ledger {
 
   async beginEra(saleId: string, expectedEra: number, atLeast = 0): ReturnType<Ledger['beginEra']> {
     const [begun] = await this.#database.query<{ era: number }>(
-      `update sales set era = greatest(era + 1, $3::bigint) where id = $1 and era = $2 returning era`,
+      `update sales set era = greatest(era + 1, $3::bigint), turn = turn + 1 where id = $1 and era = $2 returning era`,
       [saleId, expectedEra, atLeast],
     )
     if (begun !== undefined) return { outcome: 'begun', era: begun.era }

@@ -189,7 +189,8 @@ describe('a store that was made to believe that it has more', () => {
     Object.assign(sales, {
       // The store's half of pausing came before the union, the ledger's comes after the union has read the state.
       async openUnion(...given: Parameters<typeof openUnion>) {
-        await orders.actLedger.followState('demo', 'paused')
+        const turn = await orders.actLedger.beginTurn('demo', 0)
+        if (turn !== null) await orders.actLedger.followState(turn, 'paused')
         return openUnion(...given)
       },
     })

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { Acts, Turn } from '../ledger/act-ledger.ts'
 import { testWorld, type TestWorld } from '../../coordinator/operations/testing/test-world.ts'
 import type { SaleFile } from '../../config/sale-file.ts'
 import type { FareRecord } from '../../stock/core/sale-record.ts'
@@ -40,6 +41,11 @@ function damage(fareId: string, change: Partial<FareRecord>): void {
 
 async function states(): Promise<[ledger: string, store: string]> {
   return [(await orders.ledger.sale('demo'))?.state ?? '', world.record('demo').state]
+}
+
+/** Of an act that the store never heard of. */
+async function turnAt(acts: Acts): Promise<Turn> {
+  return (await acts.beginTurn('demo', 0)) ?? { saleId: 'demo', number: 0 }
 }
 
 async function rounds(ms = 3000): Promise<void> {
@@ -152,7 +158,15 @@ function dying(at: number, when: 'before' | 'after'): { process: InMemoryOrders;
   let calls = 0
   let dead = false
   const CHANGES = ['create', 'change', 'setStock', 'addSale', 'createSale', 'beginState', 'followState', 'beginStock']
-  const CHANGES_TOO = ['followStock', 'told', 'beginTransfer', 'dropTransfer', 'carryTransfer', 'raiseWatermark']
+  const CHANGES_TOO = [
+    'followStock',
+    'told',
+    'beginTransfer',
+    'dropTransfer',
+    'carryTransfer',
+    'raiseWatermark',
+    'beginTurn',
+  ]
   const mortal = <T extends object>(target: T): T =>
     new Proxy(target, {
       get(from, name) {
@@ -230,9 +244,9 @@ describe('a process that dies in the middle of an act', () => {
   /** An opening and a raise that died when the store had been told: the ledger still thinks that it has to be. */
   const TOLD_ALREADY: readonly Act[] = [
     ({ acts }) => acts.change('demo', 'open'),
-    ({ actLedger }) => actLedger.beginState('demo', 'open'),
+    async ({ actLedger }) => actLedger.beginState(await turnAt(actLedger), 'open'),
     ({ acts }) => acts.setStock('demo', 'first', 25),
-    ({ actLedger }) => actLedger.beginStock('demo', 'first', 25),
+    async ({ actLedger }) => actLedger.beginStock(await turnAt(actLedger), 'first', 25),
   ]
   const STOPPING: readonly (readonly [name: string, act: Act])[] = [
     ['pausing', ({ acts }) => acts.change('demo', 'pause')],
@@ -264,13 +278,13 @@ describe('a process that dies in the middle of an act', () => {
     const { acts } = orders
     await acts.create(FILE)
     // The ledger's half of opening; the store's half of pausing.
-    await orders.actLedger.beginState('demo', 'open')
+    await orders.actLedger.beginState(await turnAt(orders.actLedger), 'open')
     await rounds()
     expect(await states()).toEqual(['open', 'open'])
     await world.port.sales.change('demo', 'pause', { era: 0, seq: 0 })
     await rounds()
     expect(await states()).toEqual(['paused', 'paused'])
-    await orders.actLedger.beginStock('demo', 'first', 30)
+    await orders.actLedger.beginStock(await turnAt(orders.actLedger), 'first', 30)
     await world.port.sales.setStock('demo', 'second', 40, { era: 0, seq: 0 })
     await rounds()
     expect([await stockOf('first'), await stockOf('second')]).toEqual([
@@ -284,6 +298,107 @@ describe('a process that dies in the middle of an act', () => {
     damage('first', { stock: 11 })
     await rounds()
     expect(world.record('demo').fares.get('first')).toMatchObject({ stock: 11, remaining: 10 })
+  })
+})
+
+/** A process that, before its call of this number to ledger or store, sleeps until others have done something. */
+function sleeping(at: number, meanwhile: () => Promise<unknown>): { process: InMemoryOrders; slept: () => boolean } {
+  let calls = 0
+  const slow = <T extends object>(target: T): T =>
+    new Proxy(target, {
+      get(from, name) {
+        const value: unknown = Reflect.get(from, name)
+        if (typeof value !== 'function') return value
+        return async (...given: unknown[]): Promise<unknown> => {
+          if (++calls === at) await meanwhile()
+          return (await Reflect.apply(value, from, given)) as unknown
+        }
+      },
+    })
+  const { port, rules, monotonicMs, askNode } = world
+  const slowPort: StockPort = { ...port, sales: slow(port.sales) }
+  const shared = { ledger: slow(orders.ledger), actLedger: slow(orders.actLedger) }
+  const process = inMemoryOrders({ port: slowPort, rules, nowMs: monotonicMs, askNode, shared })
+  return { process, slept: () => calls >= at }
+}
+
+describe('two operators at two processes, of whom one falls asleep in the middle', () => {
+  const [toFirst, toSecond] = [
+    { saleId: 'demo', fareId: 'first' },
+    { saleId: 'demo', fareId: 'second' },
+  ]
+  const STOCKS = [25, 10, 3]
+  const AS = [
+    ...STOCKS.map((stock): [string, Act, number | null] => [
+      `setting ${stock}`,
+      ({ acts }) => acts.setStock('demo', 'first', stock),
+      stock,
+    ]),
+    ['carrying it away', ({ acts }) => acts.transfer(toFirst, toSecond), null] as [string, Act, number | null],
+    ['carrying to it', ({ acts }) => acts.transfer(toSecond, toFirst), null] as [string, Act, number | null],
+  ]
+
+  it.each(AS.flatMap((one) => [30, 20, 10, 8, 2].map((other) => [...one, other] as const)))(
+    '%s (%#): what was asked last is done, and the store never has more than the ledger',
+    async (_name, act, stock, other) => {
+      for (let at = 1, wasReached = true; wasReached; at += 1) {
+        world = testWorld()
+        orders = world.process
+        await world.port.fleet.certify(0, 1)
+        await orders.acts.create(FILE)
+        const { sales } = world.port
+        const setStock = sales.setStock.bind(sales)
+        const ahead: string[] = []
+        Object.assign(sales, {
+          async setStock(...given: Parameters<typeof setStock>) {
+            const reply = await setStock(...given)
+            const [ledger, store] = await stockOf(given[1])
+            if (store > ledger) ahead.push(`${given[1]} has ${store} in the store and ${ledger} in the ledger`)
+            return reply
+          },
+        })
+        const { process, slept } = sleeping(at, () => orders.acts.setStock('demo', 'first', other))
+        const error: unknown = await act(process).then(
+          () => null,
+          (thrown: unknown) => thrown,
+        )
+        wasReached = slept()
+        for (const id of ['first', 'second']) {
+          const [ledger, store] = await stockOf(id)
+          if (store > ledger) ahead.push(`at last ${id} has ${store} in the store and ${ledger} in the ledger`)
+        }
+        expect(ahead, `step ${at}`).toEqual([])
+        if (error !== null) expect(error, `step ${at}`).toMatchObject({ code: 'busy' })
+        await rounds()
+        for (const id of ['first', 'second']) {
+          const [ledger, store] = await stockOf(id)
+          expect(ledger, `step ${at}, ${id}`).toBe(store)
+        }
+        const first = (await stockOf('first'))[0]
+        if (error !== null) expect(first, `step ${at}`).toBe(other)
+        else if (stock !== null) expect(first, `step ${at}`).toBe(stock)
+      }
+    },
+  )
+
+  it('stays as the second wanted when the first opens and wakes up late', async () => {
+    for (let at = 1, wasReached = true; wasReached; at += 1) {
+      world = testWorld()
+      orders = world.process
+      await world.port.fleet.certify(0, 1)
+      await orders.acts.create(FILE)
+      await orders.acts.change('demo', 'open')
+      await orders.acts.change('demo', 'pause')
+      const { process, slept } = sleeping(at, () => orders.acts.change('demo', 'close'))
+      const error: unknown = await process.acts.change('demo', 'open').then(
+        () => null,
+        (thrown: unknown) => thrown,
+      )
+      wasReached = slept()
+      await rounds()
+      if (wasReached) expect(error, `step ${at}`).toMatchObject({ code: expect.stringMatching(/^(busy|sale_closed)$/) })
+      expect(await states(), `step ${at}`).toEqual(wasReached ? ['closed', 'closed'] : ['open', 'open'])
+    }
   })
 })
 

@@ -6,8 +6,8 @@
  * closing, lowering) is done in the store first, where it acts at once. Done means both. A crash in between is
  * completed by {@link SaleActs.complete}; why it knows which way is told in `act-ledger.ts`.
  *
- * Acts of this process follow one another. Another process may act at the same time; every step is conditional, and
- * what two of them leave different is completed as well.
+ * Acts of this process follow one another. Another process may act at the same time: each act has a turn, and the one
+ * that began last is done (`act-turn.ts`).
  */
 import { randomBytes } from 'node:crypto'
 import type { SaleFile } from '../../config/sale-file.ts'
@@ -16,11 +16,12 @@ import { OperationError } from '../../runtime/operation-error.ts'
 import { nextState } from '../../stock/core/change.ts'
 import { conservationFault, stateAt } from '../../stock/core/sale-record.ts'
 import type { QuotaRules, SaleState, Version } from '../../stock/core/words.ts'
-import type { ChangeReply, FleetSnapshot, SaleSnapshot, StateChange, StockPort } from '../../stock/port.ts'
-import type { Acts } from '../ledger/act-ledger.ts'
+import type { FleetSnapshot, SaleSnapshot, StateChange, StockPort } from '../../stock/port.ts'
+import type { Acts, Transfer } from '../ledger/act-ledger.ts'
 import { DatabaseError } from '../ledger/database.ts'
 import type { Ledger, LedgerSale } from '../ledger/ledger.ts'
 import type { Marks, Seen } from '../recovery/marks.ts'
+import { ActTurn, type DoneReply, isOvertaken, readKnown, readSelling } from './act-turn.ts'
 import { refuseDifferent } from './difference.ts'
 
 export interface SaleActsParts {
@@ -53,8 +54,8 @@ const STOCK_MAX = 1_000_000_000
 export class SaleActs {
   readonly #parts: SaleActsParts
   #last: Promise<unknown> = Promise.resolve()
-  /** Differences seen at the last look, by sale: only what stays is completed, for another process may be at it. */
-  readonly #differences = new Map<string, string>()
+  /** By sale, what was undone at the last look, and in which turn; empty for nothing. */
+  readonly #leftUndone = new Map<string, string>()
 
   constructor(parts: SaleActsParts) {
     this.#parts = parts
@@ -65,7 +66,7 @@ export class SaleActs {
    * included.
    */
   create(file: SaleFile): Promise<ActResult> {
-    return this.#inTurn(async () => {
+    return this.#oneByOne(async () => {
       const { ledger, marks } = this.#parts
       let sale = await ledger.sale(file.id)
       if (sale === null && (await this.#read(file.id)) !== null) sale = await this.#adopt(file.id)
@@ -83,46 +84,47 @@ export class SaleActs {
 
   /** Opens (or resumes), pauses or closes. */
   change(saleId: string, change: StateChange): Promise<ActResult> {
-    return this.#inTurn(async () => {
-      const { acts, rehearse } = this.#parts
-      const sale = await this.#known(saleId)
-      const snapshot = await this.#selling(saleId)
-      const state = stateAt(sale, snapshot.nowMs)
-      const next = nextState(state, change)
-      if (typeof next === 'object') throw refusal(saleId, change, next.refused)
+    return this.#oneByOne(async () => {
+      const before = stateAt(await readKnown(this.#parts, saleId), (await readSelling(this.#parts, saleId)).nowMs)
       // A sale that was paused has sold a moment ago, and is wanted at once.
-      if (change === 'open' && next !== 'unchanged' && state !== 'paused') await rehearse?.()
+      const isFirst = change === 'open' && before !== 'paused' && nextState(before, change) === 'open'
+      if (isFirst) await this.#parts.rehearse?.()
+      const turn = await ActTurn.begin(this.#parts, saleId)
+      const sale = await turn.sale()
+      const next = nextState(stateAt(sale, turn.begunMs), change)
+      if (typeof next === 'object') throw refusal(saleId, change, next.refused)
       const wanted = next === 'unchanged' ? sale.state : next
       const isFirstHere = change === 'open' && next !== 'unchanged'
-      if (isFirstHere) await acts.beginState(saleId, wanted)
+      if (isFirstHere) await turn.beginState(wanted)
       // An opening that died may have left its mark. From here on the store is right where they differ.
-      if (change !== 'open') await acts.told(saleId, 'state')
-      const reply = await this.#told(saleId, (seen) => this.#parts.port.sales.change(saleId, change, seen))
+      if (change !== 'open') await turn.told('state')
+      const reply = await turn.changeInStore(change)
       if (reply.outcome === 'refused') {
         // Closed in the store alone, by hand or by a crash: closing is final there, so here too.
-        if (reply.why === 'sale_closed') await acts.followState(saleId, 'closed')
+        if (reply.why === 'sale_closed') await turn.followState('closed')
         throw refusal(saleId, change, reply.why)
       }
-      if (change === 'open') await acts.told(saleId, 'state')
-      else if (next !== 'unchanged') await acts.followState(saleId, wanted)
+      if (change === 'open') await turn.told('state')
+      else if (next !== 'unchanged') await turn.followState(wanted)
       const isChange = next !== 'unchanged' || reply.outcome === 'changed'
       return { outcome: isChange ? 'changed' : 'unchanged', version: reply.version }
     })
   }
 
   setStock(saleId: string, fareId: string, stock: number): Promise<ActResult> {
-    return this.#inTurn(async () => {
+    return this.#oneByOne(async () => {
       if (!Number.isSafeInteger(stock) || stock < 0 || stock > STOCK_MAX) {
         throw new OperationError('bad_request', `stock ${stock}: a whole number from 0 to ${STOCK_MAX} is expected`)
       }
-      const { present } = this.#fareOf(await this.#known(saleId), fareId)
-      await this.#selling(saleId)
-      const { acts } = this.#parts
-      if (stock > present) await acts.beginStock(saleId, fareId, stock)
-      else if (stock < present) await acts.told(saleId, { stockOf: fareId })
-      const reply = await this.#setInStore(saleId, fareId, stock)
-      if (stock > present) await acts.told(saleId, { stockOf: fareId })
-      else if (stock < present) await acts.followStock(saleId, fareId, stock)
+      stockOf(await readKnown(this.#parts, saleId), fareId)
+      const turn = await ActTurn.begin(this.#parts, saleId)
+      await this.#completeTransfers(turn)
+      const present = stockOf(await turn.sale(), fareId)
+      if (stock > present) await turn.beginStock(fareId, stock)
+      else if (stock < present) await turn.told({ stockOf: fareId })
+      const reply = await setInStore(turn, fareId, stock)
+      if (stock >= present) await turn.told({ stockOf: fareId })
+      else await turn.followStock(fareId, stock)
       const isChange = stock !== present || reply.outcome === 'changed'
       return { outcome: isChange ? 'changed' : 'unchanged', version: reply.version }
     })
@@ -133,15 +135,17 @@ export class SaleActs {
    * the other is raised, so that there are never more tickets in sum than before.
    */
   transfer(from: FarePlace, to: FarePlace): Promise<{ readonly tickets: number; readonly version: Version }> {
-    return this.#inTurn(async () => {
+    return this.#oneByOne(async () => {
       if (from.saleId === to.saleId && from.fareId === to.fareId) {
         throw new OperationError('bad_request', 'a transfer is from one fare to another')
       }
-      this.#fareOf(await this.#known(from.saleId), from.fareId)
-      this.#fareOf(await this.#known(to.saleId), to.fareId)
-      await this.#selling(to.saleId)
+      stockOf(await readKnown(this.#parts, from.saleId), from.fareId)
+      stockOf(await readKnown(this.#parts, to.saleId), to.fareId)
+      await readSelling(this.#parts, to.saleId)
+      const turn = await ActTurn.begin(this.#parts, from.saleId)
+      await this.#completeTransfers(turn)
       for (let tries = 0; tries < TRIES; tries += 1) {
-        const result = await this.#tryTransfer(from, to)
+        const result = await this.#tryTransfer(turn, from.fareId, to)
         if (result !== null) return result
       }
       throw new OperationError(
@@ -152,138 +156,175 @@ export class SaleActs {
   }
 
   /** Null when a ticket was sold in between, so that what remains is another number. */
-  async #tryTransfer(from: FarePlace, to: FarePlace): Promise<{ tickets: number; version: Version } | null> {
-    const { acts } = this.#parts
-    const snapshot = await this.#selling(from.saleId)
-    const fare = snapshot.fares.find(({ fareId }) => fareId === from.fareId)
-    if (fare === undefined) throw refusal(from.saleId, 'the transfer', 'no_such_fare')
+  async #tryTransfer(
+    turn: ActTurn,
+    fromFare: string,
+    to: FarePlace,
+  ): Promise<{ tickets: number; version: Version } | null> {
+    const snapshot = await turn.snapshot()
+    const fare = snapshot.fares.find(({ fareId }) => fareId === fromFare)
+    if (fare === undefined) throw refusal(turn.saleId, 'the transfer', 'no_such_fare')
     if (fare.remaining <= 0) return { tickets: 0, version: snapshot.version }
     const transfer = {
-      fromSale: from.saleId,
-      fromFare: from.fareId,
+      fromFare,
       toSale: to.saleId,
       toFare: to.fareId,
       tickets: fare.remaining,
       fromStock: fare.stock - fare.remaining,
     }
-    if (!(await acts.beginTransfer(transfer))) {
-      throw new OperationError('busy', `a transfer from ${from.fareId} of "${from.saleId}" is under way: try again`)
-    }
-    const lowered = await this.#told(from.saleId, (seen) =>
-      this.#parts.port.sales.setStock(from.saleId, from.fareId, transfer.fromStock, seen),
-    )
+    await turn.beginTransfer(transfer)
+    const lowered = await turn.setStockInStore(fromFare, transfer.fromStock)
     if (lowered.outcome === 'refused') {
-      await acts.dropTransfer(transfer)
+      await turn.dropTransfer(transfer)
       return null
     }
-    await acts.carryTransfer(transfer)
-    const version = await this.#raiseFromLedger(to)
+    await turn.carryTransfer(transfer)
+    const version = await this.#raiseFromLedger(turn, to)
     return { tickets: transfer.tickets, version }
   }
 
-  /** The store is told what the ledger says of a fare's stock. */
-  async #raiseFromLedger({ saleId, fareId }: FarePlace): Promise<Version> {
-    const { present } = this.#fareOf(await this.#known(saleId), fareId)
-    const { version } = await this.#setInStore(saleId, fareId, present)
-    await this.#parts.acts.told(saleId, { stockOf: fareId })
+  /** The store is told what the ledger says of a fare's stock; of another sale than the act's, in a turn of that one. */
+  async #raiseFromLedger(turn: ActTurn, { saleId, fareId }: FarePlace): Promise<Version> {
+    const there = saleId === turn.saleId ? turn : await ActTurn.begin(this.#parts, saleId)
+    const { version } = await setInStore(there, fareId, stockOf(await there.sale(), fareId))
+    await there.told({ stockOf: fareId })
     return version
   }
 
   /**
    * After the store was put together by what the ledger says: its state and stock are the ledger's, also where an act was
-   * under way meanwhile, which this waits for.
+   * under way meanwhile, which ends.
    */
   restore(saleId: string): Promise<void> {
-    return this.#inTurn(async () => {
-      const { acts, log } = this.#parts
-      const sale = await this.#known(saleId)
-      const snapshot = await this.#selling(saleId)
-      const change = changeTo(stateAt(sale, snapshot.nowMs), snapshot.state)
-      if (change !== null) {
-        await this.#told(saleId, (seen) => this.#parts.port.sales.change(saleId, change, seen))
-        await acts.told(saleId, 'state')
-      }
-      for (const { fareId, stock } of sale.fares) {
-        if (snapshot.fares.find((fare) => fare.fareId === fareId)?.stock === stock) continue
-        const reply = await this.#told(saleId, (seen) => this.#parts.port.sales.setStock(saleId, fareId, stock, seen))
-        if (reply.outcome === 'refused') {
-          log.error({ saleId, fareId, stock }, 'the store holds more tickets than the ledger has stock')
-        } else await acts.told(saleId, { stockOf: fareId })
+    return this.#oneByOne(async () => {
+      for (let tries = 1; ; tries += 1) {
+        try {
+          await this.#restore(saleId)
+          return
+        } catch (error) {
+          if (!isOvertaken(error) || tries >= TRIES) throw error
+        }
       }
     })
   }
 
+  async #restore(saleId: string): Promise<void> {
+    const { log } = this.#parts
+    const turn = await ActTurn.begin(this.#parts, saleId)
+    const sale = await turn.sale()
+    const snapshot = await turn.snapshot()
+    const change = changeTo(stateAt(sale, snapshot.nowMs), snapshot.state)
+    if (change !== null) {
+      await turn.changeInStore(change)
+      await turn.told('state')
+    }
+    for (const { fareId, stock } of sale.fares) {
+      if (snapshot.fares.find((fare) => fare.fareId === fareId)?.stock === stock) continue
+      const reply = await turn.setStockInStore(fareId, stock)
+      if (reply.outcome === 'refused') {
+        log.error({ saleId, fareId, stock }, 'the store holds more tickets than the ledger has stock')
+      } else await turn.told({ stockOf: fareId })
+    }
+  }
+
   /**
-   * Completes what a crash left half done. `snapshot` is null for a sale that the store has never had, else that of a
-   * sale that is whole. A difference counts only when it is there at two looks.
+   * Completes what a crash left half done, or an act that was overtaken. `snapshot` is null for a sale that the store has
+   * never had, else that of a sale that is whole. Done only when the same is there at two looks and no act began between
+   * them: whoever is at it needs no help, and would be overtaken by it.
    */
   complete(sale: LedgerSale, snapshot: SaleSnapshot | null, fleet: FleetSnapshot): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#oneByOne(async () => {
       const saleId = sale.definition.id
       if (snapshot === null) {
         await this.#ensureInStore(sale)
         return
       }
       if (!fleet.saleIds.includes(saleId)) await this.#parts.port.fleet.addSale(saleId)
-      await this.#completeTransfers(saleId)
+      const transfers = await this.#transfersFrom(saleId)
       const differences = differencesBetween(sale, snapshot)
-      const text = JSON.stringify(differences)
-      const isOld = this.#differences.get(saleId) === text
-      this.#differences.set(saleId, text)
-      if (isOld) for (const difference of differences) await this.#completeOne(saleId, difference)
+      const isDone = transfers.length === 0 && differences.length === 0
+      const text = isDone ? '' : JSON.stringify([snapshot.turn, transfers, differences])
+      const isOld = !isDone && this.#leftUndone.get(saleId) === text
+      this.#leftUndone.set(saleId, text)
+      if (isOld) await this.#completeAll(saleId)
     })
   }
 
-  async #completeOne(saleId: string, difference: SaleDifference): Promise<void> {
-    const { acts, port, log } = this.#parts
+  async #completeAll(saleId: string): Promise<void> {
+    try {
+      const turn = await ActTurn.begin(this.#parts, saleId)
+      await this.#completeTransfers(turn)
+      const sale = await turn.sale()
+      for (const difference of differencesBetween(sale, await turn.snapshot())) {
+        await this.#completeOne(turn, difference)
+      }
+    } catch (error) {
+      // Somebody else is at it; what is left then is seen at the next look.
+      if (!isOvertaken(error)) throw error
+    }
+  }
+
+  async #completeOne(turn: ActTurn, difference: SaleDifference): Promise<void> {
+    const { acts, log } = this.#parts
+    const { saleId } = turn
     const untold = await acts.untold(saleId)
     if (difference.of === 'state') {
       const { ledger, store } = difference
       const change = changeTo(ledger, store)
       if (untold.state && change !== null) {
-        await this.#told(saleId, (seen) => port.sales.change(saleId, change, seen))
-        await acts.told(saleId, 'state')
-      } else await acts.followState(saleId, store)
+        await turn.changeInStore(change)
+        await turn.told('state')
+      } else await turn.followState(store)
       log.warn({ saleId, ledger, store, told: !untold.state }, 'a change of state was completed')
       return
     }
     const { fareId, ledger, store } = difference
     const isUntold = untold.fareIds.has(fareId)
     if (isUntold || store > ledger) {
-      await this.#setInStore(saleId, fareId, ledger)
-      await acts.told(saleId, { stockOf: fareId })
-    } else await acts.followStock(saleId, fareId, store)
+      await setInStore(turn, fareId, ledger)
+      await turn.told({ stockOf: fareId })
+    } else await turn.followStock(fareId, store)
     log.warn({ saleId, fareId, ledger, store, told: !isUntold }, 'a change of stock was completed')
   }
 
-  async #completeTransfers(saleId: string): Promise<void> {
-    const { acts, log } = this.#parts
-    for (const transfer of (await acts.transfers()).filter(({ fromSale }) => fromSale === saleId)) {
+  async #transfersFrom(saleId: string): Promise<readonly Transfer[]> {
+    return (await this.#parts.acts.transfers()).filter(({ fromSale }) => fromSale === saleId)
+  }
+
+  /** Whoever was at them is overtaken. */
+  async #completeTransfers(turn: ActTurn): Promise<void> {
+    for (const transfer of await this.#transfersFrom(turn.saleId)) {
       const { fromFare, fromStock, toSale, toFare } = transfer
-      const reply = await this.#told(saleId, (seen) =>
-        this.#parts.port.sales.setStock(saleId, fromFare, fromStock, seen),
-      )
-      if (reply.outcome === 'refused') await acts.dropTransfer(transfer)
-      else if (await acts.carryTransfer(transfer)) await this.#raiseFromLedger({ saleId: toSale, fareId: toFare })
-      log.warn({ transfer, outcome: reply.outcome }, 'a transfer was completed')
+      const reply = await turn.setStockInStore(fromFare, fromStock)
+      if (reply.outcome === 'refused') await turn.dropTransfer(transfer)
+      else {
+        await turn.carryTransfer(transfer)
+        await this.#raiseFromLedger(turn, { saleId: toSale, fareId: toFare })
+      }
+      this.#parts.log.warn({ transfer, outcome: reply.outcome }, 'a transfer was completed')
     }
   }
 
   /** Sales that the fleet lists and the ledger does not know: from before there was a ledger. */
   async adopt(saleIds: readonly string[]): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#oneByOne(async () => {
       for (const saleId of saleIds) await this.#adopt(saleId)
     })
   }
 
+  /** What nobody came to do, because another process adopts it or an operator acts on it, is completed like any act. */
   async #adopt(saleId: string): Promise<LedgerSale | null> {
     const { ledger, acts, log } = this.#parts
     const snapshot = await this.#read(saleId)
     if (snapshot === null) return null
-    const { sale } = await ledger.createSale(snapshot.definition)
+    const { outcome, sale } = await ledger.createSale(snapshot.definition)
+    if (outcome === 'exists') return sale
     if (snapshot.version.era > sale.era) await ledger.beginEra(saleId, sale.era, snapshot.version.era)
-    await acts.followState(saleId, snapshot.state)
-    for (const { fareId, stock } of snapshot.fares) await acts.followStock(saleId, fareId, stock)
+    const turn = await acts.beginTurn(saleId, snapshot.turn)
+    if (turn !== null) {
+      await acts.followState(turn, snapshot.state)
+      for (const { fareId, stock } of snapshot.fares) await acts.followStock(turn, fareId, stock)
+    }
     log.warn({ saleId, version: snapshot.version }, 'the ledger took over a sale that only the store knew')
     return ledger.sale(saleId)
   }
@@ -303,50 +344,11 @@ export class SaleActs {
     return { durable: durable ?? this.#parts.declaredDurable, fingerprint }
   }
 
-  async #setInStore(saleId: string, fareId: string, stock: number): Promise<DoneReply> {
-    const reply = await this.#told(saleId, (seen) => this.#parts.port.sales.setStock(saleId, fareId, stock, seen))
-    if (reply.outcome === 'refused') throw refusal(saleId, `stock ${stock} of ${fareId}`, reply.why)
-    return reply
-  }
-
-  /** `fenced` means that a new era began between reading and changing: read again. */
-  async #told(saleId: string, change: (seen: Version) => Promise<ChangeReply>): Promise<DoneReply | RefusedReply> {
-    for (let tries = 0; tries < TRIES; tries += 1) {
-      const { version } = await this.#selling(saleId)
-      const reply = await change(version)
-      if (reply.outcome === 'fenced') continue
-      if (reply.outcome === 'recovering') throw recovering(saleId)
-      return reply
-    }
-    throw recovering(saleId)
-  }
-
-  async #known(saleId: string): Promise<LedgerSale> {
-    const sale = await this.#parts.ledger.sale(saleId)
-    if (sale !== null) return sale
-    const message = `no sale has the id "${saleId}": see "farebox sale list"`
-    throw new OperationError('no_such_sale', message, { saleId })
-  }
-
-  #fareOf(sale: LedgerSale, fareId: string): { readonly present: number } {
-    const fare = sale.fares.find((candidate) => candidate.fareId === fareId)
-    if (fare !== undefined) return { present: fare.stock }
-    const fares = sale.fares.map((candidate) => candidate.fareId).join(', ')
-    const message = `sale "${sale.definition.id}" has no fare "${fareId}": it has ${fares}`
-    throw new OperationError('no_such_fare', message, { fareId })
-  }
-
-  async #selling(saleId: string): Promise<SaleSnapshot> {
-    const snapshot = await this.#read(saleId)
-    if (snapshot === null || !snapshot.certified) throw recovering(saleId)
-    return snapshot
-  }
-
   #read(saleId: string): Promise<SaleSnapshot | null> {
     return this.#parts.port.sales.read(saleId, this.#parts.rules)
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+  #oneByOne<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#last.then(work)
     this.#last = done.catch(() => {})
     return done.catch((error: unknown) => {
@@ -359,9 +361,6 @@ export interface FarePlace {
   readonly saleId: string
   readonly fareId: string
 }
-
-type DoneReply = Extract<ChangeReply, { outcome: 'changed' | 'unchanged' }>
-type RefusedReply = Extract<ChangeReply, { outcome: 'refused' }>
 
 type SaleDifference =
   | { readonly of: 'state'; readonly ledger: SaleState; readonly store: SaleState }
@@ -388,12 +387,23 @@ function changeTo(wanted: SaleState, present: SaleState): StateChange | null {
   return wanted === 'closed' ? 'close' : null
 }
 
-function refusal(saleId: string, what: string, why: string): OperationError {
-  return new OperationError(why, `sale "${saleId}": ${what} is refused: ${REFUSALS[why] ?? why}`, { saleId })
+async function setInStore(turn: ActTurn, fareId: string, stock: number): Promise<DoneReply> {
+  const reply = await turn.setStockInStore(fareId, stock)
+  if (reply.outcome === 'refused') throw refusal(turn.saleId, `stock ${stock} of ${fareId}`, reply.why)
+  return reply
 }
 
-function recovering(saleId: string): OperationError {
-  return new OperationError('recovering', `sale "${saleId}" is recovering: see "farebox status"`, { saleId })
+/** In the ledger. */
+function stockOf(sale: LedgerSale, fareId: string): number {
+  const fare = sale.fares.find((candidate) => candidate.fareId === fareId)
+  if (fare !== undefined) return fare.stock
+  const fares = sale.fares.map((candidate) => candidate.fareId).join(', ')
+  const message = `sale "${sale.definition.id}" has no fare "${fareId}": it has ${fares}`
+  throw new OperationError('no_such_fare', message, { fareId })
+}
+
+function refusal(saleId: string, what: string, why: string): OperationError {
+  return new OperationError(why, `sale "${saleId}": ${what} is refused: ${REFUSALS[why] ?? why}`, { saleId })
 }
 
 function ledgerAway(error: DatabaseError): OperationError {

@@ -96,8 +96,18 @@ export function oneFate({ fates, conflicts, orders, lost, history }: Evidence): 
   return []
 }
 
-/** After healing the store has every order of the ledger and the ledger every order of the store, and both agree. */
-export function booksAgree({ unlike, lost, hasConverged }: Evidence): Violation[] {
+/**
+ * After healing the store has every order of the ledger and the ledger every order of the store, and both agree, also on
+ * the stock.
+ */
+export function booksAgree({ unlike, unlikeStocks, lost, hasConverged }: Evidence): Violation[] {
+  const [stock] = hasConverged ? unlikeStocks : []
+  if (stock !== undefined) {
+    const { fareId, inLedger, inStore } = stock
+    return [
+      { rule: 'books_differ', witness: `fare ${fareId} has ${inLedger} in the ledger and ${inStore} in the store` },
+    ]
+  }
   const found = hasConverged ? unlike.find((one) => !mayStayUnlike(lost, one)) : undefined
   if (found === undefined) return []
   const { orderId, inLedger, inStore } = found

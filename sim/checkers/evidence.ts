@@ -1,5 +1,5 @@
 /** What the checkers judge by: the buyers' own records, what a witness saw of the stores, and dumps at the end. */
-import type { FareCounters, Order, ReleaseReason } from '../../stock/core/words.ts'
+import type { FareCounters, Order, ReleaseReason, Version } from '../../stock/core/words.ts'
 import type { History } from '../history.ts'
 import type { Lapse } from '../ledger-server.ts'
 import type { Loss } from '../store-cluster.ts'
@@ -25,13 +25,21 @@ export interface UnlikeOrder {
   readonly inStore: string | null
 }
 
+/** What ledger and store have of a fare at the end, where it is not the same. */
+export interface UnlikeStock {
+  readonly fareId: string
+  readonly inLedger: number
+  readonly inStore: number
+}
+
 export interface StockChangeSeen {
   readonly fareId: string
   readonly stock: number
   readonly invokedMs: number
+  /** Answered, whatever the answer was; infinite for never. */
   readonly completedMs: number
-  /** The operator was told that it is done. */
-  readonly isDone: boolean
+  /** The operator was told that it is done, and under which version of the store; null when it was not. */
+  readonly doneAt: Version | null
 }
 
 export interface Evidence {
@@ -56,6 +64,8 @@ export interface Evidence {
   readonly conflicts: ReadonlySet<string>
   /** Orders on which store and ledger do not agree at the end. */
   readonly unlike: readonly UnlikeOrder[]
+  /** Fares whose stock is not the same in store and ledger at the end. */
+  readonly unlikeStocks: readonly UnlikeStock[]
   /** Orders that buyers asked for, and there were said to be none. */
   readonly notFound: readonly { readonly orderId: string; readonly invokedMs: number; readonly completedMs: number }[]
   /** What faults took from the store, by order. */

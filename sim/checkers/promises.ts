@@ -4,7 +4,7 @@
  * What an acknowledgement promises is in {@link SURVIVES}: an order that a fault took which its `ack` does not survive
  * is no violation, it is counted as lost, and the rest of the history is judged as it survived.
  */
-import type { Order } from '../../stock/core/words.ts'
+import { compareVersions, type Order } from '../../stock/core/words.ts'
 import { acknowledged, type Attempt, isOk, isUnknown, type Purchase } from '../history.ts'
 import type { LossKind } from '../store-cluster.ts'
 import type { Ack, Evidence, StockChangeSeen, Violation } from './evidence.ts'
@@ -106,13 +106,11 @@ function mayBeLost({ ack, lost }: Evidence, orderId: string): boolean {
 
 /**
  * A new order that its buyer was told of is not taken back for want of room in the ledger: never where it had to be in
- * the ledger first, else only where the store may have lost orders and sold their tickets again, or where two operators
- * set a stock at once: then store and ledger may have another each for a while. A store that was opened anew after its
- * last loss has every order of the ledger.
+ * the ledger first, else only where the store may have lost orders and sold their tickets again. A store that was opened
+ * anew after its last loss has every order of the ledger.
  */
 export function noneTakenBack(evidence: Evidence): Violation[] {
-  const { ack, history, fates, losses, stockChanges } = evidence
-  if (ack !== 'ledger' && stockChanges.some((one) => hasRival(one, stockChanges))) return []
+  const { ack, history, fates, losses } = evidence
   const sinceMs = ack === 'ledger' || losses.length === 0 ? 0 : wholeSinceMs(evidence)
   const madeLater = new Set(evidence.creations.filter(({ atMs }) => atMs > sinceMs).map(({ orderId }) => orderId))
   for (const purchase of history) {
@@ -130,16 +128,6 @@ export function noneTakenBack(evidence: Evidence): Violation[] {
 function wholeSinceMs({ losses, openedMs }: Evidence): number {
   const lostMs = Math.max(...losses.map(({ atMs }) => atMs))
   return openedMs.find((atMs) => atMs > lostMs) ?? Number.POSITIVE_INFINITY
-}
-
-function hasRival(change: StockChangeSeen, changes: readonly StockChangeSeen[]): boolean {
-  return changes.some(
-    (other) =>
-      other !== change &&
-      other.fareId === change.fareId &&
-      other.invokedMs <= change.completedMs &&
-      change.invokedMs <= other.completedMs,
-  )
 }
 
 function isConflict(fates: Evidence['fates'], orderId: string | null): boolean {
@@ -227,18 +215,25 @@ function sweep(intervals: readonly Interval[]): { readonly atMs: number; readonl
 }
 
 /**
- * A change that was done binds from then on, unless writes were lost since it was asked for: it may be one of them; or
- * unless another was under way meanwhile, or was never answered: what was begun in the ledger is completed some time.
+ * A change that was done binds from then on, unless writes were lost since it was asked for: it may be one of them. What
+ * was asked for before and answered, or was done under an earlier version, is over then; what was never answered may be
+ * completed some time.
  */
 function stockAtMost({ stockChanges, losses }: Evidence, fareId: string, initial: number, atMs: number): number {
-  let most = initial
-  for (const change of stockChanges) {
-    if (change.fareId !== fareId || change.invokedMs > atMs) continue
-    const isKept = losses.every((loss) => loss.atMs < change.invokedMs)
-    const isCertain = change.isDone && change.completedMs <= atMs && isKept && !hasRival(change, stockChanges)
-    most = isCertain ? change.stock : Math.max(most, change.stock)
-  }
-  return most
+  const asked = stockChanges.filter((change) => change.fareId === fareId && change.invokedMs <= atMs)
+  const binding = asked.filter(
+    ({ doneAt, invokedMs, completedMs }) =>
+      doneAt !== null && completedMs <= atMs && losses.every((loss) => loss.atMs < invokedMs),
+  )
+  const possible = asked.filter((change) => !binding.some((other) => endsBefore(change, other)))
+  const stocks = possible.map(({ stock }) => stock)
+  return Math.max(...stocks, binding.length === 0 ? initial : 0)
+}
+
+/** Was the one over when the other was done? */
+function endsBefore(one: StockChangeSeen, other: StockChangeSeen): boolean {
+  if (one.completedMs < other.invokedMs) return true
+  return one.doneAt !== null && other.doneAt !== null && compareVersions(one.doneAt, other.doneAt) < 0
 }
 
 /** P4: one order per key, made once, the same id every time. */

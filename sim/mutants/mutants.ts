@@ -21,6 +21,7 @@ const WINNERS = 'node/quota/winners.ts'
 const DESK = 'node/sale-desk.ts'
 const MEMBER = 'node/fleet-member.ts'
 const MEMORY_LEDGER = 'orders/ledger/memory-ledger.ts'
+const MEMORY_ACTS = 'orders/ledger/memory-acts.ts'
 const FATES = 'orders/pipeline/fates.ts'
 const SETTLING = 'orders/pipeline/settling.ts'
 const RECOVERY = 'orders/recovery/recovery.ts'
@@ -387,5 +388,18 @@ export const MUTANTS: readonly Mutant[] = [
     file: RECOVERY,
     find: 'return store === null ? [] : testimonies.flatMap((node) => reasonsOfNode(store, node))',
     replace: 'return []',
+  },
+  // Operators who act at once.
+  {
+    name: 'turn-ends-not-in-ledger',
+    file: MEMORY_ACTS,
+    find: 'return this.#ledger.turnOf(saleId) !== number',
+    replace: 'return this.#ledger.turnOf(saleId) === null && number > 0',
+  },
+  {
+    name: 'turn-ends-not-in-store',
+    file: FENCE,
+    find: 'if (turn === record.turn && seen.era === record.era) return null',
+    replace: 'if (turn > 0 && seen.era > 0) return null',
   },
 ]

@@ -47,6 +47,9 @@ const item = fc.record({
   late: fc.nat(9).map((draw) => draw === 0),
 })
 
+/** Of an operator's act, if it is one; by the newest era known, or the one before. */
+const turn = fc.option(fc.record({ number: fc.nat(2), eraOff: fc.constantFrom(0, 0, 0, 1) }), { nil: undefined })
+
 const saleStep = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('create' as const), era: fc.integer({ min: 1, max: 3 }) }) },
   {
@@ -56,6 +59,7 @@ const saleStep = fc.oneof(
       change: fc.constantFrom<StateChange[]>('open', 'open', 'open', 'pause', 'close'),
       stale: fc.boolean(),
       lease: fc.constantFrom(undefined, undefined, undefined, undefined, undefined, undefined, 1, 2),
+      turn,
     }),
   },
   {
@@ -64,8 +68,11 @@ const saleStep = fc.oneof(
       do: fc.constant('setStock' as const),
       fare: fc.constantFrom(...FARES),
       stock: fc.nat(12),
+      lease: fc.constantFrom(undefined, undefined, undefined, 1),
+      turn,
     }),
   },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('beginTurn' as const), turn: fc.nat(3), stale: fc.boolean() }) },
   {
     weight: 4,
     arbitrary: fc.record({ do: fc.constant('join' as const), node, weight: fc.integer({ min: 1, max: 4 }) }),
@@ -259,7 +266,7 @@ export const sequence: fc.Arbitrary<Sequence> = fc.record({
         { do: 'create', era: 1 },
         { do: 'join', node: 'n1', weight: 1 },
         { do: 'join', node: 'n2', weight: 3 },
-        { do: 'change', change: 'open', stale: false, lease: undefined },
+        { do: 'change', change: 'open', stale: false, lease: undefined, turn: undefined },
         { do: 'fleetCertify', era: 1 },
       ]
       return [...opening, ...steps]
@@ -334,9 +341,21 @@ class Runner {
       case 'create':
         return sales.create(this.definition, one.era)
       case 'change':
-        return this.learn(await sales.change(this.saleId, one.change, one.stale ? zero() : this.newest, one.lease))
+        return this.learn(
+          await sales.change(this.saleId, one.change, one.stale ? zero() : this.seenBy(one), {
+            lease: one.lease,
+            turn: one.turn?.number,
+          }),
+        )
+      case 'beginTurn':
+        return this.learn(await sales.beginTurn(this.saleId, one.turn, one.stale ? zero() : this.newest))
       case 'setStock':
-        return this.learn(await sales.setStock(this.saleId, one.fare, one.stock, this.newest))
+        return this.learn(
+          await sales.setStock(this.saleId, one.fare, one.stock, this.seenBy(one), {
+            lease: one.lease,
+            turn: one.turn?.number,
+          }),
+        )
       case 'join':
         return this.join(one.node, one.weight)
       case 'heartbeat': {
@@ -528,6 +547,11 @@ class Runner {
   }
 
   /** A version that lies some changes back, or one that the store has not reached. */
+  private seenBy({ turn: by }: { readonly turn: { readonly eraOff: number } | undefined }): Version {
+    const { era, seq } = this.newest
+    return { era: Math.max(era - (by?.eraOff ?? 0), 0), seq }
+  }
+
   private versionNear({ back, ahead }: { readonly back: number; readonly ahead: boolean }): Version {
     const { era, seq } = this.newest
     return { era, seq: ahead ? seq + 1 : Math.max(seq - back, 0) }

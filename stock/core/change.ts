@@ -1,9 +1,9 @@
-/** An operator's changes to a running sale: its state and its stock; and a new era after recovery. */
-import { certificateFault, leaseFault } from './fence.ts'
+/** An operator's changes to a running sale: its turn, its state and its stock; and a new era after recovery. */
+import { certificateFault, changerFault } from './fence.ts'
 import { noteOpening, noteReturn } from './heard.ts'
 import { emit, type SaleRecord, stateAt, type StoreContext, versionOf } from './sale-record.ts'
 import { type SaleState, type Version, VERSION_ZERO } from './words.ts'
-import type { ChangeReply, StateChange } from '../port.ts'
+import type { ChangedBy, ChangeReply, StateChange } from '../port.ts'
 
 /**
  * What a change of state leads to, from the state by the clock: a new state, `unchanged`, or why it is refused.
@@ -23,17 +23,32 @@ export function nextState(present: SaleState, change: StateChange): SaleState | 
   }
 }
 
+/** An act begins: those with a lower turn change nothing from here on. */
+export function beginTurn(
+  record: SaleRecord | undefined,
+  turn: number,
+  seen: Version,
+  context: StoreContext,
+): ChangeReply {
+  const stopped = certificateFault(record, seen, context)
+  if (stopped !== null || record === undefined) return stopped ?? { outcome: 'recovering' }
+  if (turn < record.turn) return { outcome: 'refused', why: 'stale_turn', version: versionOf(record) }
+  record.turn = turn
+  const state = stateAt(record, context.nowMs)
+  return { outcome: 'unchanged', version: versionOf(record), nowMs: context.nowMs, state }
+}
+
 export function changeState(
   record: SaleRecord | undefined,
   change: StateChange,
   seen: Version,
   context: StoreContext,
-  lease?: number,
+  by: ChangedBy = {},
 ): ChangeReply {
   const stopped = certificateFault(record, seen, context)
   if (stopped !== null || record === undefined) return stopped ?? { outcome: 'recovering' }
-  const deposed = lease === undefined ? null : leaseFault(record, lease)
-  if (deposed !== null) return deposed
+  const over = changerFault(record, by, seen)
+  if (over !== null) return over
   const next = nextState(stateAt(record, context.nowMs), change)
   if (typeof next === 'object') return { outcome: 'refused', why: next.refused, version: versionOf(record) }
   if (next !== 'unchanged') {
@@ -56,9 +71,12 @@ export function setStock(
   stock: number,
   seen: Version,
   context: StoreContext,
+  by: ChangedBy = {},
 ): ChangeReply {
   const stopped = certificateFault(record, seen, context)
   if (stopped !== null || record === undefined) return stopped ?? { outcome: 'recovering' }
+  const over = changerFault(record, by, seen)
+  if (over !== null) return over
   const fare = record.fares.get(fareId)
   if (fare === undefined) return { outcome: 'refused', why: 'no_such_fare', version: versionOf(record) }
   if (stock < fare.held + fare.paid) {

@@ -8,7 +8,7 @@
  */
 import { type SaleRecord, type StoreContext, versionOf } from './sale-record.ts'
 import { compareVersions, type Version } from './words.ts'
-import type { Caller, ChangeReply, Stopped } from '../port.ts'
+import type { Caller, ChangedBy, ChangeReply, Stopped } from '../port.ts'
 
 const RECOVERING: Stopped = { outcome: 'recovering' }
 
@@ -53,4 +53,19 @@ function voidCertificate(record: SaleRecord): Stopped {
 export function leaseFault(record: SaleRecord, lease: number): ChangeReply | null {
   if (lease >= record.lease) return null
   return { outcome: 'refused', why: 'stale_lease', version: versionOf(record) }
+}
+
+/**
+ * Is the act over? It was begun in another era, or another was begun since, or the store does not know that it was
+ * begun.
+ */
+export function turnFault(record: SaleRecord, turn: number, seen: Version): ChangeReply | null {
+  if (turn === record.turn && seen.era === record.era) return null
+  return { outcome: 'refused', why: 'stale_turn', version: versionOf(record) }
+}
+
+/** May whoever asks for a change still do so? */
+export function changerFault(record: SaleRecord, { lease, turn }: ChangedBy, seen: Version): ChangeReply | null {
+  const deposed = lease === undefined ? null : leaseFault(record, lease)
+  return deposed ?? (turn === undefined ? null : turnFault(record, turn, seen))
 }

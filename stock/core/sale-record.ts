@@ -90,6 +90,8 @@ export interface SaleRecord {
   weightsSeq: number
   /** Highest lease number that ever changed weights in this era. */
   lease: number
+  /** Highest number of an operator's act that was begun here; 0 for none. */
+  turn: number
   /** An operator's weights for this sale, in place of the fleet's. */
   shares: Readonly<Record<string, number>> | null
   orders: Map<string, Order>
@@ -127,6 +129,7 @@ export function newSaleRecord(definition: SaleDefinition, era: number, context: 
     liveWeight: 0,
     weightsSeq: 1,
     lease: 0,
+    turn: 0,
     shares: null,
     orders: new Map(),
     buyers: new Map(),

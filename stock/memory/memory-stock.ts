@@ -2,7 +2,7 @@
  * The stock port over the pure core, in this process: for tests, simulation and conformance. Every operation is
  * one synchronous step, as a script is one step in Redis.
  */
-import { changeState, certify, setStock } from '../core/change.ts'
+import { beginTurn, changeState, certify, setStock } from '../core/change.ts'
 import { confirm } from '../core/confirm.ts'
 import { readEvents, trimEvents } from '../core/events.ts'
 import {
@@ -87,8 +87,10 @@ function memorySales(
       const record = records.get(saleId)
       return record === undefined ? null : snapshotOf(record, rules, context())
     },
-    change: async (saleId, change, seen, lease) => changeState(records.get(saleId), change, seen, context(), lease),
-    setStock: async (saleId, fareId, stock, seen) => setStock(records.get(saleId), fareId, stock, seen, context()),
+    beginTurn: async (saleId, turn, seen) => beginTurn(records.get(saleId), turn, seen, context()),
+    change: async (saleId, change, seen, by) => changeState(records.get(saleId), change, seen, context(), by),
+    setStock: async (saleId, fareId, stock, seen, by) =>
+      setStock(records.get(saleId), fareId, stock, seen, context(), by),
     setWeights: async (saleId, lease, weights, fenceNodes, rules, rule) =>
       setWeights(records.get(saleId), lease, weights, fenceNodes, rules, context(), rule),
     join: async (saleId, node, seen, lastWriteSeq, rules) =>
@@ -158,6 +160,7 @@ function snapshotOf(record: SaleRecord, rules: QuotaRules, context: StoreContext
     nodes: nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     liveWeight: record.liveWeight,
     weightsSeq: record.weightsSeq,
+    turn: record.turn,
     shares: record.shares,
   }
 }

@@ -95,16 +95,19 @@ export function redisSales(connection: Connection, witness: ReplicaWitness): Sal
       const reply = await connection.run('read-sale', [keys.sale, keys.nodes], [])
       return Array.isArray(reply) ? snapshotOf(reply, rules) : null
     },
-    async change(saleId, change, seen, lease) {
+    async beginTurn(saleId, turn, seen) {
+      const args = [turn, seen.era, seen.seq]
+      return changeReply(await connection.run('begin-turn', [saleKeys(saleId).sale], args))
+    },
+    async change(saleId, change, seen, by = {}) {
       const keys = saleKeys(saleId)
-      const args = [change, seen.era, seen.seq, lease ?? '']
+      const args = [change, seen.era, seen.seq, by.lease ?? '', by.turn ?? '']
       return changeReply(await connection.run('change-state', [keys.sale, keys.events], args))
     },
-    async setStock(saleId, fareId, stock, seen) {
+    async setStock(saleId, fareId, stock, seen, by = {}) {
       const keys = saleKeys(saleId)
-      return changeReply(
-        await connection.run('set-stock', [keys.sale, keys.events], [fareId, stock, seen.era, seen.seq]),
-      )
+      const args = [fareId, stock, seen.era, seen.seq, by.lease ?? '', by.turn ?? '']
+      return changeReply(await connection.run('set-stock', [keys.sale, keys.events], args))
     },
     async setWeights(saleId, lease, weights, fenceNodes, rules, rule) {
       const keys = saleKeys(saleId)
@@ -477,6 +480,7 @@ function snapshotOf(reply: readonly unknown[], rules: QuotaRules): SaleSnapshot 
     nodes: nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     liveWeight: number('live_weight'),
     weightsSeq: number('weights_seq'),
+    turn: Number(sale.get('turn') ?? 0),
     shares: parseShares(sale.get('shares') ?? ''),
   }
 }

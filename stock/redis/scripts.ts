@@ -6,6 +6,7 @@ import { STATUS_NUMBERS } from '../core/status.ts'
 const KEY_COUNTS = {
   'create-sale': 5,
   'read-sale': 2,
+  'begin-turn': 1,
   'change-state': 2,
   'set-stock': 2,
   'set-weights': 2,

@@ -30,6 +30,11 @@ interface ToldChoice {
   readonly seq: number
 }
 
+/** Of an act: beside the last turn that began, how far. */
+interface InTurn {
+  readonly turnOff: number
+}
+
 export type Step =
   | {
       readonly kind: 'take' | 'ensure'
@@ -48,17 +53,18 @@ export type Step =
   | { readonly kind: 'raiseWatermark'; readonly version: Version; readonly durable: boolean }
   | { readonly kind: 'retryDeadLetters'; readonly eraOff: number }
   | { readonly kind: 'poison'; readonly on: boolean }
-  | { readonly kind: 'beginState' | 'followState'; readonly state: (typeof SALE_STATES)[number] }
-  | { readonly kind: 'beginStock' | 'followStock'; readonly fareId: string; readonly stock: number }
-  | { readonly kind: 'told'; readonly subject: Subject }
-  | {
+  | { readonly kind: 'beginTurn'; readonly above: number }
+  | (InTurn & { readonly kind: 'beginState' | 'followState'; readonly state: (typeof SALE_STATES)[number] })
+  | (InTurn & { readonly kind: 'beginStock' | 'followStock'; readonly fareId: string; readonly stock: number })
+  | (InTurn & { readonly kind: 'told'; readonly subject: Subject })
+  | (InTurn & {
       readonly kind: 'beginTransfer' | 'carryTransfer' | 'dropTransfer'
       readonly fromFare: string
       /** To the other fare of the same sale, or to the same fare of another. */
       readonly isWithin: boolean
       readonly tickets: number
       readonly fromStock: number
-    }
+    })
   | { readonly kind: 'wait'; readonly ms: number }
 
 type ActStep = Extract<
@@ -164,9 +170,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('retryDeadLetters' as const), eraOff: mostlyZero }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('poison' as const), on: fc.boolean() }) },
   {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('beginTurn' as const), above: fc.constantFrom(0, 0, 5) }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({
       kind: fc.constantFrom('beginState' as const, 'followState' as const),
+      turnOff: mostlyZero,
       state: fc.constantFrom(...SALE_STATES),
     }),
   },
@@ -174,6 +185,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       kind: fc.constantFrom('beginStock' as const, 'followStock' as const),
+      turnOff: mostlyZero,
       fareId: fc.constantFrom(...FARES),
       stock: fc.nat(9),
     }),
@@ -182,6 +194,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       kind: fc.constant('told' as const),
+      turnOff: mostlyZero,
       subject: fc.constantFrom<Subject>('state', ...FARES.map((stockOf): Subject => ({ stockOf }))),
     }),
   },
@@ -189,6 +202,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       kind: fc.constantFrom('beginTransfer' as const, 'carryTransfer' as const, 'dropTransfer' as const),
+      turnOff: mostlyZero,
       fromFare: fc.constantFrom('first', 'second'),
       isWithin: fc.boolean(),
       tickets: fc.integer({ min: 1, max: 4 }),
@@ -237,6 +251,8 @@ class Run {
   readonly #world: World
   readonly #saleId: string
   #nowMs = START_MS
+  /** Of the last act that began. */
+  #turn = 0
 
   constructor(world: World, saleId: string) {
     this.#world = world
@@ -275,6 +291,8 @@ class Run {
         return ledger.retryDeadLetters(sale, (await this.#era()) + step.eraOff)
       case 'poison':
         return this.#world.setPoison(step.on)
+      case 'beginTurn':
+        return this.#beginTurn(step.above)
       case 'beginState':
       case 'followState':
       case 'beginStock':
@@ -302,34 +320,47 @@ class Run {
 
   async #act(step: ActStep): Promise<unknown> {
     try {
-      return (await this.#actOnSale(step)) ?? 'done'
+      return await this.#actOnSale(step)
     } catch (error) {
       if (!isRefused(error)) throw error
       return 'refused'
     }
   }
 
-  #actOnSale(step: ActStep): Promise<boolean | void> {
+  /** What is asked of the turn of a sale that the ledger does not have is asked as well. */
+  async #beginTurn(above: number): Promise<unknown> {
     const { acts } = this.#world
-    const sale = this.#saleId
+    const turn = await acts.beginTurn(this.#saleId, above)
+    this.#turn = turn?.number ?? 0
+    const nobodys = { saleId: 'none', number: 1 }
+    return [turn, await acts.beginTurn('none', above), await acts.followState(nobodys, 'open')]
+  }
+
+  #actOnSale(step: ActStep): Promise<boolean> {
+    const { acts } = this.#world
+    const turn = { saleId: this.#saleId, number: this.#turn + step.turnOff }
     switch (step.kind) {
       case 'beginState':
       case 'followState':
-        return acts[step.kind](sale, step.state)
+        return acts[step.kind](turn, step.state)
       case 'beginStock':
       case 'followStock':
-        return acts[step.kind](sale, step.fareId, step.stock)
+        return acts[step.kind](turn, step.fareId, step.stock)
       case 'told':
-        return acts.told(sale, step.subject)
-      default:
-        return acts[step.kind](this.#transfer(step))
+        return acts.told(turn, step.subject)
+      case 'beginTransfer':
+        return acts.beginTransfer(turn, this.#transfer(step))
+      case 'carryTransfer':
+        return acts.carryTransfer(turn, step.fromFare, this.#transfer(step).toSale)
+      case 'dropTransfer':
+        return acts.dropTransfer(turn, step.fromFare)
     }
   }
 
-  #transfer({ fromFare, isWithin, tickets, fromStock }: TransferStep): Transfer {
+  #transfer({ fromFare, isWithin, tickets, fromStock }: TransferStep): Omit<Transfer, 'fromSale'> {
     const toFare = isWithin === (fromFare === 'first') ? 'second' : 'first'
     const toSale = isWithin ? this.#saleId : otherSale(this.#saleId)
-    return { fromSale: this.#saleId, fromFare, toSale, toFare, tickets, fromStock }
+    return { fromFare, toSale, toFare, tickets, fromStock }
   }
 
   /** What the store is still to be told of both sales, what is under way, and what the other sale has. */

@@ -3,5 +3,6 @@ import type { Migration } from '../migrate.ts'
 import { salesAndOrders } from './0001-sales-and-orders.ts'
 import { paymentsAndTickets } from './0002-payments-and-tickets.ts'
 import { operatorsActs } from './0003-operators-acts.ts'
+import { turnsOfActs } from './0004-turns-of-acts.ts'
 
-export const MIGRATIONS: readonly Migration[] = [salesAndOrders, paymentsAndTickets, operatorsActs]
+export const MIGRATIONS: readonly Migration[] = [salesAndOrders, paymentsAndTickets, operatorsActs, turnsOfActs]

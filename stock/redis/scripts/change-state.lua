@@ -1,20 +1,22 @@
 #!lua
 -- Opens (or resumes), pauses or closes a sale. `closed` is final. Twin of nextState in stock/core/change.ts.
--- For a leader: a lease lower than the highest that ever wrote in this era is refused.
+-- For a leader: a lease lower than the highest that ever wrote in this era is refused. For an operator's act: a turn
+-- that is not the last one begun here, in this era.
 --
 -- KEYS  sale, events
--- ARGV  open | pause | close, seen era, seen seq, lease or '' for none
+-- ARGV  open | pause | close, seen era, seen seq, lease or '' for none, turn or '' for none
 -- Returns JSON: recovering | refused with why | changed | unchanged
 -- @include world
 -- @include sale
 -- @include fence
+-- @include changer
 
 local sale_key, events_key = KEYS[1], KEYS[2]
-local change, lease = ARGV[1], tonumber(ARGV[4])
+local change, seen_era = ARGV[1], tonumber(ARGV[2])
 local sale = read_sale(sale_key, {}, clock_ms())
-local fault = certificate_fault(sale_key, sale, tonumber(ARGV[2]), tonumber(ARGV[3]))
+local fault = certificate_fault(sale_key, sale, seen_era, tonumber(ARGV[3]))
+  or changer_fault(sale_key, sale, tonumber(ARGV[4]), tonumber(ARGV[5]), seen_era)
 if fault then return fault end
-if lease and lease < sale.lease then return reply_json('refused', sale, { why = 'stale_lease' }) end
 
 local wanted = ({ open = 'open', pause = 'paused', close = 'closed' })[change]
 if sale.state == 'closed' and wanted ~= 'closed' then

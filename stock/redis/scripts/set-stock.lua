@@ -1,18 +1,21 @@
 #!lua
--- Sets the stock of a fare while the sale runs; refused below what is held and paid.
+-- Sets the stock of a fare while the sale runs; refused below what is held and paid, and for an operator's act whose turn
+-- is not the last one begun here, in this era.
 --
 -- KEYS  sale, events
--- ARGV  fare id, stock, seen era, seen seq
+-- ARGV  fare id, stock, seen era, seen seq, lease or '' for none, turn or '' for none
 -- Returns JSON: recovering | refused with why | changed | unchanged
 -- @include world
 -- @include sale
 -- @include fence
+-- @include changer
 -- @include heard
 
 local sale_key, events_key = KEYS[1], KEYS[2]
-local fare_id, stock = ARGV[1], tonumber(ARGV[2])
+local fare_id, stock, seen_era = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local sale = read_sale(sale_key, { fare_id }, clock_ms())
-local fault = certificate_fault(sale_key, sale, tonumber(ARGV[3]), tonumber(ARGV[4]))
+local fault = certificate_fault(sale_key, sale, seen_era, tonumber(ARGV[4]))
+  or changer_fault(sale_key, sale, tonumber(ARGV[5]), tonumber(ARGV[6]), seen_era)
 if fault then return fault end
 local fare = sale.fares[fare_id]
 if not fare then return reply_json('refused', sale, { why = 'no_such_fare' }) end

@@ -16,6 +16,7 @@
 --   united       the era under which its counters were last made from its orders; absent for never
 --   unattributed tickets of all orders less what the nodes' records confirmed; set by open-union.lua, absent for 0
 --   reopened reopened:F reopened_seq   see heard.lua; absent for never
+--   turn         see changer.lua; absent for 0
 local HEAD = {
   'certificate', 'era', 'seq', 'state', 'opens_at', 'closes_at', 'limit', 'live_weight', 'weights_seq', 'lease',
   'reopened',

@@ -1,0 +1,13 @@
+-- May whoever asks for a change still do so? Twin of changerFault in stock/core/fence.ts. nil when all is well.
+-- Field `turn` of the sale: highest number of an operator's act that was begun here; absent for 0.
+local function turn_of(sale_key)
+  return tonumber(redis.call('HGET', sale_key, 'turn') or 0)
+end
+
+local function changer_fault(sale_key, sale, lease, turn, seen_era)
+  if lease and lease < sale.lease then return reply_json('refused', sale, { why = 'stale_lease' }) end
+  if turn and (turn ~= turn_of(sale_key) or seen_era ~= sale.era) then
+    return reply_json('refused', sale, { why = 'stale_turn' })
+  end
+  return nil
+end
