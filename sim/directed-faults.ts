@@ -70,19 +70,25 @@ export function copyAtCertify(world: World, later: Later): void {
   later(20, () => cluster.comeUp(0))
 }
 
+/** Nodes come and sell while nobody else is there; returns who is away by then. */
+export function aloneWithNodes({ kernel, nodes, coordinators, orders }: World, later: Later): readonly Target[] {
+  const others = [...coordinators, ...orders]
+  for (const { host } of nodes) {
+    host.crash()
+    later(220 + kernel.random.below(20), () => host.start())
+  }
+  for (const { host } of others) later(215, () => host.crash())
+  return others
+}
+
 /**
  * The first that orders processes see of the sale is that it is there, without nodes. They and the coordinators are away when the nodes come and
  * sell, and come back to a replica that has nothing of that.
  */
 export function bornAgain(world: World, later: Later): void {
-  const { cluster, kernel, nodes, coordinators, orders } = world
-  const others = [...coordinators, ...orders]
+  const { cluster, kernel } = world
   const { random } = kernel
-  for (const { host } of nodes) {
-    host.crash()
-    later(220 + random.below(20), () => host.start())
-  }
-  for (const { host } of others) later(215, () => host.crash())
+  const others = aloneWithNodes(world, later)
   later(400 + random.below(500), () => {
     if (!cluster.primary.isUp || cluster.stale !== null) return
     cluster.failOver('failover', world.saleMadeEntries)

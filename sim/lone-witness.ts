@@ -4,6 +4,7 @@
  */
 import { compareVersions, type Version } from '../stock/core/words.ts'
 import type { Caller, ConfirmItem } from '../stock/port.ts'
+import { aloneWithNodes } from './directed-faults.ts'
 import type { Later, Target } from './faults.ts'
 import { SALE_ID } from './scenario.ts'
 import type { StoreServer } from './store-server.ts'
@@ -51,14 +52,9 @@ export function cutAtMark(world: World, later: Later): void {
  * then nobody hears of them for longer than anybody waits. Orders processes know of the sale, and were away while it sold.
  */
 export function strangersCall(world: World, later: Later): void {
-  const { cluster, kernel, nodes, coordinators, orders } = world
-  const others = [...coordinators, ...orders]
+  const { cluster, kernel, nodes } = world
   const { random } = kernel
-  for (const { host } of nodes) {
-    host.crash()
-    later(220 + random.below(20), () => host.start())
-  }
-  for (const { host } of others) later(215, () => host.crash())
+  const others = aloneWithNodes(world, later)
   const waitForCall = (): void => {
     if (!isCalm(world)) return
     const calls = cluster.primary.log.slice(world.saleMadeEntries)

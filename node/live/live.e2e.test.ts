@@ -117,6 +117,11 @@ class House {
     return listener
   }
 
+  /** Connections that hear what is said to all. */
+  get audience(): number {
+    return this.server.subscribers('availability:demo')
+  }
+
   async metric(line: RegExp): Promise<number> {
     return Number(line.exec((await this.metrics.scrape()).body)?.[1] ?? Number.NaN)
   }
@@ -297,10 +302,8 @@ describe('a live connection', () => {
     await house.buy(idOf('b'), 'bob')
     await until('the node knows', isKnown(998))
     listeners.push(await house.dial().ready())
-    const slots = new Promise((resolve) => {
-      setTimeout(resolve, 600)
-    })
-    await slots
+    // From here on it hears what is said to all, and nothing else.
+    await until('the third has nothing of its own to hear', () => house.audience === 3)
     await house.settle(idOf('b'), { state: 'released', reason: 'expired' })
     await until('the node knows again', isKnown(999))
     await until('all know', () => listeners.every((one) => one.lastRemaining === 999))
