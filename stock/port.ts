@@ -172,6 +172,8 @@ export interface SaleSnapshot extends Reply {
   readonly weightsSeq: number
   /** The highest that was begun; 0 for none. */
   readonly turn: number
+  /** The highest that had begun when a leader last stopped the sale by itself; null when none ever did. */
+  readonly stoppedTurn: number | null
   /** Weights that an operator gave the nodes in this sale, in place of the fleet's; null for none. */
   readonly shares: Shares | null
 }
@@ -182,9 +184,15 @@ export type StateChange = 'open' | 'pause' | 'close'
 
 /** Who changes a sale; nobody in particular when both are absent. */
 export interface ChangedBy {
-  /** That of a leader: lower than the highest that ever wrote here is refused, `stale_lease`. */
+  /**
+   * That of a leader: lower than the highest that ever wrote here is refused, `stale_lease`. Pausing and closing ends the
+   * acts that began before.
+   */
   readonly lease?: number | undefined
-  /** That of an operator's act: any but the last one begun here, or one seen in another era, is refused, `stale_turn`. */
+  /**
+   * That of an operator's act: any but the last one begun here, or one that was ended, or seen in another era, is refused,
+   * `stale_turn`.
+   */
   readonly turn?: number | undefined
 }
 

@@ -4,7 +4,8 @@
  *
  * Opening and raising come here first and are then told the store; until that is known to have happened they are
  * `untold`. Pausing, closing and lowering come here after the store did them. So wherever a crash cuts an act in two,
- * the difference between ledger and store together with `untold` says which of the two the operator asked for.
+ * the difference between ledger and store together with `untold` says which of the two the operator asked for. A mark
+ * says in which turn it was made: a leader may have stopped the sale by itself since, in the store alone.
  *
  * Every act begins with a turn: the next number of its sale. From then on nothing is written here for an act with a
  * lower one, and nothing for any that began before a new era: whatever writes says whose turn it is, and learns by `false`
@@ -32,6 +33,13 @@ export interface Transfer {
   readonly fromStock: number
 }
 
+/** What the store is still to be told of a sale. */
+export interface Untold {
+  /** Of the opening; null when its state is not among it. */
+  readonly stateTurn: number | null
+  readonly fareIds: ReadonlySet<string>
+}
+
 /** What is asked of it, also of its twin in memory. */
 export type Acts = Pick<ActLedger, keyof ActLedger>
 
@@ -55,7 +63,7 @@ export class ActLedger {
   beginState(turn: Turn, state: SaleState): Promise<boolean> {
     return this.#during(turn, async (transaction) => {
       await setState(transaction, turn.saleId, state)
-      await noteUntold(transaction, turn.saleId, 'state')
+      await noteUntold(transaction, turn, 'state')
     })
   }
 
@@ -70,7 +78,7 @@ export class ActLedger {
   beginStock(turn: Turn, fareId: string, stock: number): Promise<boolean> {
     return this.#during(turn, async (transaction) => {
       await setStock(transaction, turn.saleId, fareId, stock)
-      await noteUntold(transaction, turn.saleId, { stockOf: fareId })
+      await noteUntold(transaction, turn, { stockOf: fareId })
     })
   }
 
@@ -86,16 +94,16 @@ export class ActLedger {
     return this.#during(turn, (transaction) => forget(transaction, turn.saleId, subject))
   }
 
-  /** What the store is still to be told of a sale. */
-  async untold(saleId: string): Promise<{ readonly state: boolean; readonly fareIds: ReadonlySet<string> }> {
-    const rows = await this.#database.query<{ subject: string }>('select subject from untold where sale_id = $1', [
-      saleId,
-    ])
+  async untold(saleId: string): Promise<Untold> {
+    const rows = await this.#database.query<{ subject: string; turn: number }>(
+      'select subject, turn from untold where sale_id = $1',
+      [saleId],
+    )
     const subjects = rows.map(({ subject }) => subject)
     const fareIds = subjects
       .filter((subject) => subject.startsWith(STOCK))
       .map((subject) => subject.slice(STOCK.length))
-    return { state: subjects.includes('state'), fareIds: new Set(fareIds) }
+    return { stateTurn: rows.find(({ subject }) => subject === 'state')?.turn ?? null, fareIds: new Set(fareIds) }
   }
 
   /** In a turn of the sale that it is from. False also when one from that fare is under way. */
@@ -141,7 +149,9 @@ export class ActLedger {
         row.tickets,
       ])
       await forget(transaction, turn.saleId, { stockOf: fromFare })
-      await noteUntold(transaction, toSale, { stockOf: row.to_fare })
+      const there = locked.find(({ id }) => id === toSale)
+      if (there !== undefined)
+        await noteUntold(transaction, { saleId: toSale, number: there.turn }, { stockOf: row.to_fare })
       return true
     })
   }
@@ -187,11 +197,12 @@ async function setStock(transaction: Transaction, saleId: string, fareId: string
   await transaction.query('update fares set stock = $3 where sale_id = $1 and id = $2', [saleId, fareId, stock])
 }
 
-async function noteUntold(transaction: Transaction, saleId: string, subject: Subject): Promise<void> {
-  await transaction.query('insert into untold (sale_id, subject) values ($1, $2) on conflict do nothing', [
-    saleId,
-    keyOf(subject),
-  ])
+async function noteUntold(transaction: Transaction, { saleId, number }: Turn, subject: Subject): Promise<void> {
+  await transaction.query(
+    `insert into untold (sale_id, subject, turn) values ($1, $2, $3)
+      on conflict (sale_id, subject) do update set turn = excluded.turn`,
+    [saleId, keyOf(subject), number],
+  )
 }
 
 async function forget(transaction: Transaction, saleId: string, subject: Subject): Promise<void> {

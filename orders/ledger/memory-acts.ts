@@ -1,13 +1,13 @@
 /** The acts of operators in this process, beside `memory-ledger.ts`: for tests and simulation. */
 import type { SaleState } from '../../stock/core/words.ts'
-import type { Acts, Subject, Transfer, Turn } from './act-ledger.ts'
+import type { Acts, Subject, Transfer, Turn, Untold } from './act-ledger.ts'
 import { DatabaseError } from './database.ts'
 import type { MemoryLedger } from './memory-ledger.ts'
 
 export class MemoryActs implements Acts {
   readonly #ledger: MemoryLedger
-  /** `sale/state` or `sale/stock:fare`. */
-  readonly #untold = new Set<string>()
+  /** By `sale/state` or `sale/stock:fare`, in which turn. */
+  readonly #untold = new Map<string, number>()
   readonly #transfers = new Map<string, Transfer>()
 
   constructor(ledger: MemoryLedger) {
@@ -22,7 +22,7 @@ export class MemoryActs implements Acts {
   async beginState(turn: Turn, state: SaleState): Promise<boolean> {
     if (this.#isOver(turn)) return false
     await this.#ledger.setState(turn.saleId, state)
-    this.#untold.add(keyOf(turn.saleId, 'state'))
+    this.#untold.set(keyOf(turn.saleId, 'state'), turn.number)
     return true
   }
 
@@ -36,7 +36,7 @@ export class MemoryActs implements Acts {
   async beginStock(turn: Turn, fareId: string, stock: number): Promise<boolean> {
     if (this.#isOver(turn)) return false
     await this.#setStock(turn.saleId, fareId, stock)
-    this.#untold.add(keyOf(turn.saleId, { stockOf: fareId }))
+    this.#untold.set(keyOf(turn.saleId, { stockOf: fareId }), turn.number)
     return true
   }
 
@@ -53,10 +53,12 @@ export class MemoryActs implements Acts {
     return true
   }
 
-  async untold(saleId: string): Promise<{ readonly state: boolean; readonly fareIds: ReadonlySet<string> }> {
+  async untold(saleId: string): Promise<Untold> {
     const prefix = `${saleId}/stock:`
-    const stocks = [...this.#untold].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length))
-    return { state: this.#untold.has(keyOf(saleId, 'state')), fareIds: new Set(stocks) }
+    const stocks = [...this.#untold.keys()]
+      .filter((key) => key.startsWith(prefix))
+      .map((key) => key.slice(prefix.length))
+    return { stateTurn: this.#untold.get(keyOf(saleId, 'state')) ?? null, fareIds: new Set(stocks) }
   }
 
   async beginTransfer(turn: Turn, transfer: Omit<Transfer, 'fromSale'>): Promise<boolean> {
@@ -81,7 +83,7 @@ export class MemoryActs implements Acts {
     this.#forget(turn.saleId, { stockOf: fromFare })
     const fare = (await this.#ledger.sale(toSale))?.fares.find(({ fareId }) => fareId === toFare)
     await this.#setStock(toSale, toFare, (fare?.stock ?? 0) + tickets)
-    this.#untold.add(keyOf(toSale, { stockOf: toFare }))
+    this.#untold.set(keyOf(toSale, { stockOf: toFare }), this.#ledger.turnOf(toSale) ?? 0)
     this.#transfers.delete(key)
     return true
   }

@@ -48,6 +48,20 @@ async function turnAt(acts: Acts): Promise<Turn> {
   return (await acts.beginTurn('demo', 0)) ?? { saleId: 'demo', number: 0 }
 }
 
+/** Such as an opening is to resume. */
+async function makePaused(): Promise<void> {
+  world = testWorld()
+  orders = world.process
+  await world.port.fleet.certify(0, 1)
+  await orders.acts.create(FILE)
+  for (const change of ['open', 'pause'] as const) await orders.acts.change('demo', change)
+}
+
+/** As a coordinator's leader does while no orders process answers. */
+function pauseInStoreAlone(): Promise<unknown> {
+  return world.port.sales.change('demo', 'pause', { era: 0, seq: 0 }, { lease: 1 })
+}
+
 async function rounds(ms = 3000): Promise<void> {
   for (let passed = 0; passed < ms; passed += 200) {
     world.advance(200)
@@ -274,6 +288,68 @@ describe('a process that dies in the middle of an act', () => {
     expect(seen.size).toBe(2)
   })
 
+  const BETWEEN: readonly (readonly [name: string, act: Act])[] = [
+    ['nobody acts', async () => {}],
+    ['a stock is set', ({ acts }) => acts.setStock('demo', 'first', 25)],
+    ['a stock is set by one who dies when it began', async () => turnAt(orders.actLedger)],
+  ]
+
+  it.each(BETWEEN)(
+    'opening: a leader who then pauses in the store alone is heeded, also when %s',
+    async (_name, act) => {
+      for (const when of ['before', 'after'] as const) {
+        for (const isLater of [false, true]) {
+          for (let at = 1, wasReached = true; wasReached; at += 1) {
+            await makePaused()
+            const { process, died } = dying(at, when)
+            await process.acts.change('demo', 'open').catch(() => {})
+            wasReached = died()
+            if (!isLater) await act(orders)
+            await pauseInStoreAlone()
+            if (isLater) await act(orders)
+            await rounds()
+            expect(await states(), `${when} step ${at}, ${isLater}`).toEqual(['paused', 'paused'])
+          }
+        }
+      }
+    },
+  )
+
+  it('an opening that is asked for after the leader paused is completed', async () => {
+    await makePaused()
+    await pauseInStoreAlone()
+    const turn = await turnAt(orders.actLedger)
+    await world.port.sales.beginTurn('demo', turn.number, { era: 0, seq: 0 })
+    await orders.actLedger.beginState(turn, 'open')
+    await rounds()
+    expect(await states()).toEqual(['open', 'open'])
+  })
+
+  it('opening: it is completed although a pause that came after it was refused', async () => {
+    await orders.acts.create(FILE)
+    await orders.actLedger.beginState(await turnAt(orders.actLedger), 'open')
+    await expect(orders.acts.change('demo', 'pause')).rejects.toMatchObject({ code: 'sale_is_draft' })
+    await rounds()
+    expect(await states()).toEqual(['open', 'open'])
+  })
+
+  it('raising: it is completed although a lowering that came after it was refused', async () => {
+    for (let at = 1, wasReached = true; wasReached; at += 1) {
+      world = testWorld()
+      orders = world.process
+      await world.port.fleet.certify(0, 1)
+      await orders.acts.create(FILE)
+      const { process, died } = dying(at, 'after')
+      await process.acts.setStock('demo', 'first', 25).catch(() => {})
+      wasReached = died()
+      const raised = (await stockOf('first'))[0]
+      damage('first', { held: 5, remaining: (await stockOf('first'))[1] - 5 })
+      await expect(orders.acts.setStock('demo', 'first', 3)).rejects.toMatchObject({ code: 'below_held_and_paid' })
+      await rounds()
+      expect(await stockOf('first'), `step ${at}`).toEqual([raised, raised])
+    }
+  })
+
   it('leaves what the operator asked for once one half is done', async () => {
     const { acts } = orders
     await acts.create(FILE)
@@ -399,6 +475,26 @@ describe('two operators at two processes, of whom one falls asleep in the middle
       if (wasReached) expect(error, `step ${at}`).toMatchObject({ code: expect.stringMatching(/^(busy|sale_closed)$/) })
       expect(await states(), `step ${at}`).toEqual(wasReached ? ['closed', 'closed'] : ['open', 'open'])
     }
+  })
+
+  it('is overtaken by a leader who pauses in the store alone', async () => {
+    const seen = new Set<string>()
+    for (let at = 1, wasReached = true; wasReached; at += 1) {
+      await makePaused()
+      const { process, slept } = sleeping(at, pauseInStoreAlone)
+      const error: unknown = await process.acts.change('demo', 'open').then(
+        () => null,
+        (thrown: unknown) => thrown,
+      )
+      wasReached = slept()
+      const state = (await states())[1]
+      seen.add(error === null ? `done, ${state}` : `overtaken, ${state}`)
+      if (error !== null) expect(error, `step ${at}`).toMatchObject({ code: 'busy' })
+      await rounds()
+      expect(await states(), `step ${at}`).toEqual([state, state])
+    }
+    // It sleeps before it begins in the store; in the middle; when it is done but for the ledger's mark.
+    expect(seen).toEqual(new Set(['done, open', 'overtaken, paused', 'done, paused']))
   })
 })
 

@@ -97,11 +97,14 @@ export class SaleActs {
       const isFirstHere = change === 'open' && next !== 'unchanged'
       if (isFirstHere) await turn.beginState(wanted)
       // An opening that died may have left its mark. From here on the store is right where they differ.
-      if (change !== 'open') await turn.told('state')
+      const hadMark = change !== 'open' && (await this.#parts.acts.untold(saleId)).stateTurn !== null
+      if (hadMark) await turn.told('state')
       const reply = await turn.changeInStore(change)
       if (reply.outcome === 'refused') {
         // Closed in the store alone, by hand or by a crash: closing is final there, so here too.
         if (reply.why === 'sale_closed') await turn.followState('closed')
+        // Nothing was stopped: what that opening began is to be completed.
+        else if (hadMark) await turn.beginState(sale.state)
         throw refusal(saleId, change, reply.why)
       }
       if (change === 'open') await turn.told('state')
@@ -121,13 +124,32 @@ export class SaleActs {
       await this.#completeTransfers(turn)
       const present = stockOf(await turn.sale(), fareId)
       if (stock > present) await turn.beginStock(fareId, stock)
-      else if (stock < present) await turn.told({ stockOf: fareId })
-      const reply = await setInStore(turn, fareId, stock)
+      const reply =
+        stock < present
+          ? await this.#lowerInStore(turn, fareId, { present, stock })
+          : await setInStore(turn, fareId, stock)
       if (stock >= present) await turn.told({ stockOf: fareId })
       else await turn.followStock(fareId, stock)
       const isChange = stock !== present || reply.outcome === 'changed'
       return { outcome: isChange ? 'changed' : 'unchanged', version: reply.version }
     })
+  }
+
+  /**
+   * A raise that died may have left its mark, which would have the lowering undone if this process died as well: from here
+   * on the store is right where they differ. Where it refuses, nothing was lowered, and what was begun is to be completed.
+   */
+  async #lowerInStore(
+    turn: ActTurn,
+    fareId: string,
+    { present, stock }: { readonly present: number; readonly stock: number },
+  ): Promise<DoneReply> {
+    const hadMark = (await this.#parts.acts.untold(turn.saleId)).fareIds.has(fareId)
+    if (hadMark) await turn.told({ stockOf: fareId })
+    const reply = await turn.setStockInStore(fareId, stock)
+    if (reply.outcome !== 'refused') return reply
+    if (hadMark) await turn.beginStock(fareId, present)
+    throw refusalOfStock(turn, fareId, { stock, why: reply.why })
   }
 
   /**
@@ -255,8 +277,9 @@ export class SaleActs {
       const turn = await ActTurn.begin(this.#parts, saleId)
       await this.#completeTransfers(turn)
       const sale = await turn.sale()
-      for (const difference of differencesBetween(sale, await turn.snapshot())) {
-        await this.#completeOne(turn, difference)
+      const snapshot = await turn.snapshot()
+      for (const difference of differencesBetween(sale, snapshot)) {
+        await this.#completeOne(turn, difference, snapshot)
       }
     } catch (error) {
       // Somebody else is at it; what is left then is seen at the next look.
@@ -264,18 +287,19 @@ export class SaleActs {
     }
   }
 
-  async #completeOne(turn: ActTurn, difference: SaleDifference): Promise<void> {
+  async #completeOne(turn: ActTurn, difference: SaleDifference, snapshot: SaleSnapshot): Promise<void> {
     const { acts, log } = this.#parts
     const { saleId } = turn
     const untold = await acts.untold(saleId)
     if (difference.of === 'state') {
       const { ledger, store } = difference
       const change = changeTo(ledger, store)
-      if (untold.state && change !== null) {
+      const isUntold = untold.stateTurn !== null && !isStopped(snapshot, untold.stateTurn)
+      if (isUntold && change !== null) {
         await turn.changeInStore(change)
         await turn.told('state')
       } else await turn.followState(store)
-      log.warn({ saleId, ledger, store, told: !untold.state }, 'a change of state was completed')
+      log.warn({ saleId, ledger, store, told: !isUntold }, 'a change of state was completed')
       return
     }
     const { fareId, ledger, store } = difference
@@ -379,6 +403,11 @@ function differencesBetween(sale: LedgerSale, { nowMs, state, fares }: SaleSnaps
   ]
 }
 
+/** Has a leader stopped the sale, in the store alone, since the act of that turn began? */
+function isStopped({ stoppedTurn }: SaleSnapshot, turn: number): boolean {
+  return stoppedTurn !== null && stoppedTurn >= turn
+}
+
 /** The change that brings the store from one state to the other; null where there is none. */
 function changeTo(wanted: SaleState, present: SaleState): StateChange | null {
   if (wanted === present) return null
@@ -389,8 +418,16 @@ function changeTo(wanted: SaleState, present: SaleState): StateChange | null {
 
 async function setInStore(turn: ActTurn, fareId: string, stock: number): Promise<DoneReply> {
   const reply = await turn.setStockInStore(fareId, stock)
-  if (reply.outcome === 'refused') throw refusal(turn.saleId, `stock ${stock} of ${fareId}`, reply.why)
+  if (reply.outcome === 'refused') throw refusalOfStock(turn, fareId, { stock, why: reply.why })
   return reply
+}
+
+function refusalOfStock(
+  { saleId }: ActTurn,
+  fareId: string,
+  { stock, why }: { readonly stock: number; readonly why: string },
+): OperationError {
+  return refusal(saleId, `stock ${stock} of ${fareId}`, why)
 }
 
 /** In the ledger. */

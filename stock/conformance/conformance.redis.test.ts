@@ -72,6 +72,7 @@ describe('a planted difference is found', () => {
     ['confirm ignores the epoch', inScript('confirm', 'node.epoch == caller.epoch', 'true')],
     ['a change ignores a store behind', inScript('change-state', 'if is_behind then return', 'if false then return')],
     ['an act that is over sets a stock', inScript('set-stock', 'turn ~= turn_of(sale_key)', 'false')],
+    ['an act goes on after a leader stopped the sale', inScript('set-stock', 'turn <= stopped', 'false')],
     ['a turn lower than the last begins', inScript('begin-turn', 'turn < turn_of(sale_key)', 'false')],
     ['heartbeat reckons the dead in', inScript('heartbeat', 'now - dead_after_ms', '0')],
     ['settle gives back twice', inScript('settle', "if order.letter == letter then return 'already' end", '')],

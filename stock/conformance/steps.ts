@@ -62,6 +62,17 @@ const saleStep = fc.oneof(
       turn,
     }),
   },
+  // A leader stops the sale by itself.
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('change' as const),
+      change: fc.constantFrom<StateChange[]>('pause', 'pause', 'close'),
+      stale: fc.constant(false),
+      lease: fc.constant(2),
+      turn: fc.constant(undefined),
+    }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({

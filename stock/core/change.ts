@@ -51,6 +51,7 @@ export function changeState(
   if (over !== null) return over
   const next = nextState(stateAt(record, context.nowMs), change)
   if (typeof next === 'object') return { outcome: 'refused', why: next.refused, version: versionOf(record) }
+  if (by.lease !== undefined && change !== 'open') record.stoppedTurn = record.turn
   if (next !== 'unchanged') {
     record.state = next
     record.seq += 1

@@ -56,11 +56,17 @@ export function leaseFault(record: SaleRecord, lease: number): ChangeReply | nul
 }
 
 /**
- * Is the act over? It was begun in another era, or another was begun since, or the store does not know that it was
- * begun.
+ * Is the act over? It was begun in another era, or another was begun or a leader stopped the sale since, or the store
+ * does not know that it was begun.
  */
 export function turnFault(record: SaleRecord, turn: number, seen: Version): ChangeReply | null {
+  const isStopped = record.stoppedTurn !== null && turn <= record.stoppedTurn
+  if (isStopped) return staleTurn(record)
   if (turn === record.turn && seen.era === record.era) return null
+  return staleTurn(record)
+}
+
+function staleTurn(record: SaleRecord): ChangeReply {
   return { outcome: 'refused', why: 'stale_turn', version: versionOf(record) }
 }
 

@@ -92,6 +92,8 @@ export interface SaleRecord {
   lease: number
   /** Highest number of an operator's act that was begun here; 0 for none. */
   turn: number
+  /** Acts up to this number are over, for a leader has stopped the sale by itself since; null while none has. */
+  stoppedTurn: number | null
   /** An operator's weights for this sale, in place of the fleet's. */
   shares: Readonly<Record<string, number>> | null
   orders: Map<string, Order>
@@ -130,6 +132,7 @@ export function newSaleRecord(definition: SaleDefinition, era: number, context: 
     weightsSeq: 1,
     lease: 0,
     turn: 0,
+    stoppedTurn: null,
     shares: null,
     orders: new Map(),
     buyers: new Map(),

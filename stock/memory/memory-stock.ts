@@ -161,6 +161,7 @@ function snapshotOf(record: SaleRecord, rules: QuotaRules, context: StoreContext
     liveWeight: record.liveWeight,
     weightsSeq: record.weightsSeq,
     turn: record.turn,
+    stoppedTurn: record.stoppedTurn,
     shares: record.shares,
   }
 }

@@ -481,6 +481,7 @@ function snapshotOf(reply: readonly unknown[], rules: QuotaRules): SaleSnapshot 
     liveWeight: number('live_weight'),
     weightsSeq: number('weights_seq'),
     turn: Number(sale.get('turn') ?? 0),
+    stoppedTurn: sale.has('stopped_turn') ? number('stopped_turn') : null,
     shares: parseShares(sale.get('shares') ?? ''),
   }
 }

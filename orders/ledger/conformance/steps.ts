@@ -426,8 +426,8 @@ class Run {
 }
 
 async function untoldOf(acts: Acts, saleId: string): Promise<unknown> {
-  const { state, fareIds } = await acts.untold(saleId)
-  return { state, fareIds: [...fareIds].toSorted() }
+  const { stateTurn, fareIds } = await acts.untold(saleId)
+  return { stateTurn, fareIds: [...fareIds].toSorted() }
 }
 
 /** Where left-overs go. */

@@ -1,7 +1,7 @@
 #!lua
 -- Opens (or resumes), pauses or closes a sale. `closed` is final. Twin of nextState in stock/core/change.ts.
 -- For a leader: a lease lower than the highest that ever wrote in this era is refused. For an operator's act: a turn
--- that is not the last one begun here, in this era.
+-- that is not the last one begun here, in this era. A leader who stops the sale ends the acts that began before.
 --
 -- KEYS  sale, events
 -- ARGV  open | pause | close, seen era, seen seq, lease or '' for none, turn or '' for none
@@ -25,6 +25,7 @@ end
 if sale.state == 'draft' and wanted == 'paused' then
   return reply_json('refused', sale, { why = 'sale_is_draft' })
 end
+if ARGV[4] ~= '' and wanted ~= 'open' then redis.call('HSET', sale_key, 'stopped_turn', turn_of(sale_key)) end
 if sale.state == wanted then return reply_json('unchanged', sale, {}) end
 sale.seq = sale.seq + 1
 redis.call('XADD', events_key, sale.era .. '-' .. sale.seq, 't', wanted, 'ms', sale.now)
