@@ -4,7 +4,7 @@
  * and one alone costs what it always did.
  *
  * Nobody hears of anything that is not on disk: neither who wrote it, nor who read after it. Work must not wait for
- * another turn, which would wait for its group.
+ * another turn, which would wait for its group: `pglite.ts` ends a transaction that does.
  */
 
 export interface Flushable {

@@ -143,6 +143,25 @@ describe('statements', () => {
     await expect(database.query('select * from nowhere')).rejects.toMatchObject({ outcome: 'away', sqlState: '42P01' })
   })
 
+  it.each([
+    ['for a statement outside of it', () => database.query('select 1')],
+    ['for another transaction', () => database.transaction((inner) => inner.query('select 1'))],
+    ['for the event loop', () => new Promise((resolve) => setImmediate(resolve))],
+  ])('of a transaction whose work waits %s are undone at once, and loudly; others go on', async (_name, wait) => {
+    let late: unknown
+    const work = database.transaction(async (transaction) => {
+      await transaction.query('insert into notes values (7)')
+      await wait()
+      late = await transaction.query('insert into notes values (8)').catch((error: unknown) => error)
+    })
+    const behind = database.query('insert into notes values (9)')
+    await expect(work).rejects.toThrow('0045')
+    await behind
+    expect(await noteIds()).toEqual([9])
+    expect(late).toEqual(new Error('the transaction has ended'))
+    await database.query('delete from notes')
+  })
+
   it('of a transaction are kept all or none, and what its work throws is passed on', async () => {
     const error = new Error('changed my mind')
     const work = database.transaction(async (transaction) => {

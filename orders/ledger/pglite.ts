@@ -33,6 +33,10 @@ const START_PARAMETERS = [
 /** Opening blocks for about half a second; on a disk that stays full every call would. */
 const REOPEN_PAUSE_MS = 1000
 
+const WAITED =
+  'work in a transaction waited for something outside of it, which on PGlite never comes or holds up everybody: ' +
+  'see docs/decisions/0045-payments-judged-as-received.md'
+
 interface Instance {
   readonly pg: PGlite
   readonly session: PgliteSession
@@ -90,7 +94,7 @@ class Pglite implements Database {
       const transaction = new SessionTransaction(session)
       let result: T
       try {
-        result = await work(transaction)
+        result = await withoutWaiting(() => work(transaction))
       } catch (error) {
         throw takenBack(transaction, error)
       }
@@ -193,6 +197,25 @@ async function closed({ pg, session }: Instance): Promise<void> {
     if (session.isUnflushed) session.flush()
   } finally {
     await pg.close()
+  }
+}
+
+/**
+ * Statements of this transaction are answered before the event loop comes round. Whatever is not done by then waits for
+ * something else: for another statement, which waits for its turn and would never come, or for something that holds up
+ * everybody else.
+ */
+async function withoutWaiting<T>(work: () => Promise<T>): Promise<T> {
+  let round: NodeJS.Immediate | undefined
+  const comesRound = new Promise<never>((_resolve, reject) => {
+    round = setImmediate(() => {
+      reject(new Error(WAITED))
+    })
+  })
+  try {
+    return await Promise.race([work(), comesRound])
+  } finally {
+    clearImmediate(round)
   }
 }
 
