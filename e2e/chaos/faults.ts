@@ -96,9 +96,12 @@ export function ledgerFaults(postgres: TestPostgres): { readonly silent: Fault; 
       name: 'ledger silent',
       strike: (site) =>
         inTurn(async () => {
-          await postgres.freeze()
-          await pause(between(site, 500, 2500))
-          await postgres.thaw()
+          try {
+            await postgres.freeze()
+            await pause(between(site, 500, 2500))
+          } finally {
+            await postgres.thaw()
+          }
           return 1
         }),
     },

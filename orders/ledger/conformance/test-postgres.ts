@@ -59,14 +59,17 @@ export async function startTestPostgres(settings: readonly string[] = []): Promi
     },
     async freeze() {
       // The server first: then no session is added.
-      for (const pid of [server.pid ?? 0, ...(await sessionsOf(server))]) process.kill(pid, 'SIGSTOP')
+      signal(server, 'SIGSTOP')
+      for (const pid of await sessionsOf(server)) signalSession(pid, 'SIGSTOP')
     },
     async thaw() {
-      for (const pid of [...(await sessionsOf(server)), server.pid ?? 0]) process.kill(pid, 'SIGCONT')
+      for (const pid of await sessionsOf(server)) signalSession(pid, 'SIGCONT')
+      signal(server, 'SIGCONT')
     },
     async kill() {
       const sessions = await sessionsOf(server)
-      for (const pid of [server.pid ?? 0, ...sessions]) process.kill(pid, 'SIGKILL')
+      signal(server, 'SIGKILL')
+      for (const pid of sessions) signalSession(pid, 'SIGKILL')
       await ended(server)
       // A new server refuses to start beside sessions of the old one.
       while (sessions.some(isRunning)) await new Promise((resolve) => setTimeout(resolve, 10))
@@ -81,6 +84,20 @@ export async function startTestPostgres(settings: readonly string[] = []): Promi
       await ended(server)
       await rm(directory, { recursive: true, force: true })
     },
+  }
+}
+
+function signal({ pid }: ChildProcess, name: NodeJS.Signals): void {
+  if (pid === undefined) throw new Error('postgres was not started')
+  process.kill(pid, name)
+}
+
+/** A session may have ended since it was seen. */
+function signalSession(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
   }
 }
 
