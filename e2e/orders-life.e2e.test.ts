@@ -1,5 +1,5 @@
 /** What becomes of an order: read at once, cancelled, lapsed; and the process that sees to it killed and held. */
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -75,6 +75,19 @@ describe('an order', () => {
     const late = await ask(`/api/orders/${won.orderId}`, carol, 'DELETE')
     expect([late.status, jsonOf(late)['code']]).toEqual([409, 'not_held'])
   })
+})
+
+it('gives way to buyers with all its threads, and has practised before they come', async () => {
+  const pid = cluster.view.orders[0]?.pid ?? 0
+  // The nineteenth field, counted from the state behind the name in brackets.
+  const nice = readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])
+  })
+  expect(nice.length).toBeGreaterThan(1)
+  expect(nice.filter((each) => each < 5)).toEqual([])
+  const log = join(cluster.dir, 'logs', 'o1.log')
+  await until('practice', () => /"batches":30,"msg":"practised taking orders"/.test(readFileSync(log, 'utf8')))
 })
 
 /** Changes whenever the ledger writes. */

@@ -9,9 +9,10 @@ function niceAfter(environment: Readonly<Record<string, string>>, startedWith = 
   let nice = startedWith
   giveWay(loaded.value.config, {
     getPriority: () => nice,
-    setPriority(asked: number) {
+    setPriority(_thread, asked) {
       nice = asked
     },
+    threads: () => [1],
   })
   return nice
 }

@@ -23,6 +23,7 @@ import { Keeping } from './keeping/keeping.ts'
 import { ActLedger } from './ledger/act-ledger.ts'
 import { ledgerFaults } from './ledger/durability.ts'
 import { openLedger } from './ledger/open-ledger.ts'
+import { startPractice } from './ledger/practice.ts'
 import { MoneySide, type MoneySideParts } from './money-side.ts'
 import { OrderReader } from './order-reader.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
@@ -159,6 +160,7 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
   rounds.start()
   pipeline.start()
   await money.start()
+  const practice = startPractice(database, id, () => pipeline.taken, logger)
 
   lifeCycle.addStopStep({ name: 'leave', timeoutMs: 2000, run: () => leave(presence) })
   lifeCycle.addStopStep({ name: 'answer', timeoutMs: CLOSE_TIMEOUT_MS * 2, run: () => closed(server) })
@@ -166,6 +168,7 @@ export async function runOrders(loaded: LoadedConfig, directory: string): Promis
   lifeCycle.addStopStep({ name: 'payments', timeoutMs: 7000, run: () => money.stop() })
   lifeCycle.addStopStep({ name: 'pipeline', timeoutMs: 4000, run: () => pipeline.stop() })
   lifeCycle.addStopStep({ name: 'sales', timeoutMs: CLOSE_TIMEOUT_MS, run: () => rounds.stop() })
+  lifeCycle.addStopStep({ name: 'practice', timeoutMs: CLOSE_TIMEOUT_MS, run: () => practice.stop() })
   lifeCycle.addStopStep({ name: 'ledger', timeoutMs: CLOSE_TIMEOUT_MS, run: () => ledger.close() })
   lifeCycle.addStopStep({ name: 'store', timeoutMs: CLOSE_TIMEOUT_MS, run: () => port.close() })
   logger.info({ url, adminUrl }, 'serving')

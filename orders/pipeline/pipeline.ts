@@ -79,6 +79,11 @@ export class Pipeline {
     this.#sales.clear()
   }
 
+  /** Orders that this process has brought into the ledger. */
+  get taken(): number {
+    return this.#metrics.taken.value
+  }
+
   /** How far each sale's orders have come. */
   levels(): TakingLevel[] {
     return Array.from(this.#sales, ([saleId, { taking, sweep }]) => ({
