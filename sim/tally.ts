@@ -8,6 +8,12 @@ export interface Finding {
   readonly violations: readonly Violation[]
 }
 
+export interface Duration {
+  readonly elapsedMs: number
+  readonly processorMs: number
+  readonly threads: number
+}
+
 export class Tally {
   sales = 0
   requests = 0
@@ -38,12 +44,12 @@ export class Tally {
     if (report.violations.length > 0) this.findings.push({ seed: report.seed, violations: report.violations })
   }
 
-  /** Lines for a reader. */
-  lines(elapsedMs: number, workers: number): string[] {
+  /** Lines for a reader. `processorMs` is what all threads and their helpers took of all cores. */
+  lines({ elapsedMs, processorMs, threads }: Duration): string[] {
     const faults = [...this.faults.values()].reduce((sum, count) => sum + count, 0)
-    const perMinute = (this.sales / elapsedMs) * 60_000
     return [
-      `sales: ${this.sales} in ${(elapsedMs / 1000).toFixed(1)} s, ${Math.round(perMinute)} a minute with ${workers} threads`,
+      `sales: ${this.sales} in ${(elapsedMs / 1000).toFixed(1)} s, ${this.#perMinute(elapsedMs)} a minute with ${threads} threads`,
+      `processor time: ${(processorMs / 1000).toFixed(1)} s, ${this.#perMinute(processorMs)} sales a minute and core`,
       `per sale: ${mean(this.requests, this.sales)} requests, ${mean(this.orders, this.sales)} orders, ${mean(this.events, this.sales)} events, ${mean(faults, this.sales)} faults that took effect`,
       `faults: ${[...this.faults]
         .toSorted((a, b) => b[1] - a[1])
@@ -54,6 +60,10 @@ export class Tally {
       `lost acknowledged: ${this.lostAcknowledged} orders in ${this.salesWithLoss} sales, by faults that ack: redis does not survive`,
       `violations: ${this.findings.length}`,
     ]
+  }
+
+  #perMinute(ms: number): number {
+    return Math.round((this.sales / ms) * 60_000)
   }
 }
 
