@@ -110,6 +110,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'http/schemas',
     'http/live-messages',
     'orders/ledger/conformance',
+    'sim/kept-row',
     'npm:ioredis',
     'npm:typebox',
     'npm:vitest',

@@ -1,15 +1,18 @@
 /** `npm run sim`: replays one seed, runs many, or looks whether planted bugs are found. See docs/simulation.md. */
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { KeptRow } from './kept-row.ts'
 import { runMutants } from './mutants/run.ts'
 import { findingLines, Tally } from './tally.ts'
 import { runThread } from './threads.ts'
 
 const WORKER = new URL('./worker.js', import.meta.url)
 const USAGE = `usage: npm run sim -- --seed N [--trace]
-       npm run sim -- --seeds FROM..TO [--threads T]
-       npm run sim -- --minutes M [--from SEED] [--threads T]
-       npm run sim -- mutants [NAME…] [--threads T]`
+       npm run sim -- --seeds FROM..TO [--threads T] [--record]
+       npm run sim -- --minutes M [--from SEED] [--threads T] [--record]
+       npm run sim -- mutants [NAME…] [--threads T]
+--record keeps a row in docs/simulation.md, which stays true while the run goes on.`
 
 // Whoever reads the output may stop reading it (`| head`).
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -27,6 +30,7 @@ const OPTIONS = {
   from: { type: 'string' },
   threads: { type: 'string' },
   trace: { type: 'boolean' },
+  record: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
 
@@ -41,14 +45,22 @@ async function main(): Promise<number> {
     return 0
   }
   const threads = wholeNumber(values.threads, availableParallelism())
+  const kept = values.record === true ? new KeptRow(join('docs', 'simulation.md')) : null
   if (positionals[0] === 'mutants') return runMutants(positionals.slice(1), threads, say)
   if (values.seed !== undefined) return replay(wholeNumber(values.seed, 0), values.trace === true)
   if (values.seeds !== undefined) {
     const [from, to] = values.seeds.split('..')
-    return runMany(wholeNumber(from, 1), wholeNumber(to, 1), Number.POSITIVE_INFINITY, threads)
+    return runMany({
+      from: wholeNumber(from, 1),
+      to: wholeNumber(to, 1),
+      forMs: Number.POSITIVE_INFINITY,
+      threads,
+      kept,
+    })
   }
   if (values.minutes !== undefined) {
-    return runMany(wholeNumber(values.from, 1), Number.MAX_SAFE_INTEGER, minutesMs(values.minutes), threads)
+    const from = wholeNumber(values.from, 1)
+    return runMany({ from, to: Number.MAX_SAFE_INTEGER, forMs: minutesMs(values.minutes), threads, kept })
   }
   throw new UsageError(positionals.length === 0 ? 'nothing is asked for' : `${positionals[0]}: there is only mutants`)
 }
@@ -88,7 +100,15 @@ async function replay(seed: number, isTraced: boolean): Promise<number> {
   return tally.findings.length > 0 || !isSame ? 1 : 0
 }
 
-async function runMany(from: number, to: number, forMs: number, threads: number): Promise<number> {
+interface ManySales {
+  readonly from: number
+  readonly to: number
+  readonly forMs: number
+  readonly threads: number
+  readonly kept: KeptRow | null
+}
+
+async function runMany({ from, to, forMs, threads, kept }: ManySales): Promise<number> {
   const startedMs = performance.now()
   const tally = new Tally()
   let nextLineMs = startedMs + 10_000
@@ -102,16 +122,22 @@ async function runMany(from: number, to: number, forMs: number, threads: number)
         if (nowMs > nextLineMs) {
           nextLineMs = nowMs + 10_000
           say(`… ${tally.sales} sales, seed ${report.seed}, ${tally.findings.length} with violations`)
+          kept?.write(tally.cells(from, processorMs()))
         }
         return nowMs - startedMs < forMs
       }),
     ),
   )
-  // Of the whole process: what its threads leave to the compiler and the collector counts as well.
-  const { user, system } = process.cpuUsage()
-  const duration = { elapsedMs: performance.now() - startedMs, processorMs: (user + system) / 1000, threads }
+  const duration = { elapsedMs: performance.now() - startedMs, processorMs: processorMs(), threads }
   for (const line of tally.lines(duration)) say(line)
+  kept?.write(tally.cells(from, duration.processorMs))
   return tally.findings.length > 0 ? 1 : 0
+}
+
+/** Of the whole process: what its threads leave to the compiler and the collector counts as well. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
 }
 
 try {

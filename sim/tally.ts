@@ -62,6 +62,20 @@ export class Tally {
     ]
   }
 
+  /** Its row in the table of runs, behind begun and commit. */
+  cells(from: number, processorMs: number): (string | number)[] {
+    const faults = [...this.faults.values()].reduce((sum, count) => sum + count, 0)
+    return [
+      this.sales,
+      `from ${from}`,
+      this.orders,
+      faults,
+      this.#perMinute(processorMs),
+      `${this.lostAcknowledged} in ${this.salesWithLoss} sales`,
+      this.findings.length,
+    ]
+  }
+
   #perMinute(ms: number): number {
     return Math.round((this.sales / ms) * 60_000)
   }

@@ -5,6 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startTestPostgres, type TestPostgres } from '../../orders/ledger/conformance/test-postgres.ts'
+import { KeptRow } from '../../sim/kept-row.ts'
 import { Cluster } from '../cluster.ts'
 import { say } from '../rush.ts'
 import { failovers, killed, ledgerFaults, paused, redisFaults, reloadNginx, rollingRestart } from './faults.ts'
@@ -24,6 +25,7 @@ const ROUND_MS = 180_000
 const KILLS = [killed('node'), killed('node'), killed('orders'), killed('coordinator')]
 const PAUSES = [paused('node', 300, 3000), paused('orders', 300, 1500), paused('coordinator', 300, 3000)]
 const tally = new Tally()
+const kept = RECORD === undefined ? null : new KeptRow(RECORD)
 
 function seeds(from: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => from + index)
@@ -40,7 +42,7 @@ async function playRound(stage: Stage | null, seed: number): Promise<void> {
     if (!(error instanceof Error && error.name === 'AssertionError')) tally.addBroken()
     throw error
   } finally {
-    if (RECORD !== undefined) tally.record(RECORD)
+    kept?.write(tally.cells)
   }
 }
 

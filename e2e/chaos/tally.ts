@@ -1,18 +1,8 @@
-/** How much was struck in a run, and its row in the table that is kept; the row is true after every round. */
-import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+/** How much was struck in a run, and the row of it that is kept in a table. */
 import type { RoundReport } from './round.ts'
-
-const HEAD = '| begun '
 
 export class Tally {
   readonly #struck = new Map<string, number>()
-  readonly #startedAt = new Date(performance.timeOrigin + performance.now())
-    .toISOString()
-    .slice(0, 16)
-    .replace('T', ' ')
-  readonly #commit = commitNow()
   #rounds = 0
   #orders = 0
   #violations = 0
@@ -43,13 +33,11 @@ export class Tally {
     return JSON.stringify(Object.fromEntries(this.#struck))
   }
 
-  /** In place of the row that this run wrote before, else as the last of the table. */
-  record(path: string): void {
+  /** The columns of its row behind begun and commit. */
+  get cells(): (string | number)[] {
     const others = ['kill -9', 'pause', 'drop replies', 'partition primary']
     const more = [...this.#struck].filter(([name]) => !others.some((one) => name.startsWith(one)))
-    const cells = [
-      this.#startedAt,
-      this.#commit,
+    return [
       this.#rounds,
       this.times('kill -9'),
       this.times('pause'),
@@ -59,31 +47,5 @@ export class Tally {
       this.#orders,
       this.#violations,
     ]
-    const lines = readFileSync(path, 'utf8').split('\n')
-    const own = lines.findIndex((line) => line.startsWith(`| ${this.#startedAt} `))
-    const row = `| ${cells.join(' | ')} |`
-    if (own !== -1) lines[own] = row
-    else {
-      const head = lines.findIndex((line) => line.startsWith(HEAD))
-      const end = lines.findIndex((line, at) => at > head && !line.startsWith('|'))
-      lines.splice(end === -1 ? lines.length : end, 0, row)
-    }
-    writeFileSync(path, lines.join('\n'))
-    // Tables are aligned.
-    execFileSync(process.execPath, [join('node_modules', 'prettier', 'bin', 'prettier.cjs'), '--write', path])
-  }
-}
-
-function git(...args: string[]): string {
-  return execFileSync('git', args, { encoding: 'utf8' }).trim()
-}
-
-/** Which code was broken: what changed in docs since is no other code. */
-function commitNow(): string {
-  try {
-    const changed = git('status', '--porcelain', '--', ':!docs') !== ''
-    return `${git('rev-parse', '--short', 'HEAD')}${changed ? ' (changed)' : ''}`
-  } catch {
-    return 'unknown'
   }
 }
