@@ -79,6 +79,7 @@ export function evidenceOf(world: World): Evidence {
     opensAtMs: definition.opensAtMs,
     stock: Object.fromEntries(definition.fares.map(({ id, stock }) => [id, stock])),
     stockChanges: world.stockChanges,
+    transfers: world.transfers,
     era: record?.era ?? 0,
     orders: record?.orders ?? new Map(),
     fares: [...(record?.fares ?? [])].map(([fareId, fare]) => ({ fareId, ...fare })),

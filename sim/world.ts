@@ -3,12 +3,12 @@ import type { Logger } from '../runtime/logger.ts'
 import { type Random, seededRandom } from '../runtime/random.ts'
 import { type SaleRecord, stateAt } from '../stock/core/sale-record.ts'
 import type { Order, SaleDefinition, Version } from '../stock/core/words.ts'
-import type { SaleActs } from '../orders/sales/sale-acts.ts'
+import type { FarePlace, SaleActs } from '../orders/sales/sale-acts.ts'
 import type { StateChange } from '../stock/port.ts'
 import { Buyers } from './buyers.ts'
 import { type AskKeep, KEEP_WITHIN_MS } from '../http/keep-orders.ts'
 import { mayStayUnlike } from './checkers/books.ts'
-import type { StockChangeSeen, UnlikeOrder, UnlikeStock } from './checkers/evidence.ts'
+import type { StockChangeSeen, TransferSeen, UnlikeOrder, UnlikeStock } from './checkers/evidence.ts'
 import { CoordinatorProcess, Disk } from './coordinator-process.ts'
 import { Edge } from './edge.ts'
 import { heal, type FaultKind, scheduleFaults, type Target } from './faults.ts'
@@ -43,6 +43,17 @@ const BOOKS_LATE_MS = 8000
 /** Rivals are drawn apart, so that who has none does as without them. */
 const RIVALS = 0x7e57
 
+/** What an orders process asks in the middle of an act: of the store for `setStock`, else of the ledger. */
+type StepOfAct = 'beginStock' | 'setStock' | 'beginTransfer' | 'carryTransfer' | 'told'
+/** Undefined for an act that is not interrupted. */
+const STEPS_OF_TRANSFER: readonly (StepOfAct | undefined)[] = [
+  undefined,
+  'beginTransfer',
+  'setStock',
+  'carryTransfer',
+  'told',
+]
+
 /** A change of a fare's stock, as its operator knows it. */
 export interface StockChange extends StockChangeSeen {
   completedMs: number
@@ -68,6 +79,7 @@ export class World {
   readonly edge: Edge
   readonly buyers: Buyers
   readonly stockChanges: StockChange[] = []
+  readonly transfers: TransferSeen[] = []
   /** Orders that an orders process said there are none of. */
   readonly notFound: NotFound[] = []
   /** Faults that took effect. */
@@ -343,9 +355,41 @@ export class World {
     if (random.next() < 0.5) set(fromMs + afterMs + random.next() * withinMs, isMore, second)
     set(fromMs + afterMs + (1 + random.next()) * withinMs, !isMore, second)
     if (!sleeps) set(fromMs + random.next() * withinMs, random.next() < 0.5, first)
+    this.#scheduleTransfers(fromMs, first, second)
   }
 
-  #sleepInTheAct({ host, link, ledgerLink }: OrdersProcess, isMore: boolean, forMs: number): void {
+  /**
+   * What the second fare has left goes to the first, while others set the stock of the first. Whoever carries may fall
+   * asleep at any of the steps. Early, while something is left.
+   */
+  #scheduleTransfers(untilMs: number, first: OrdersProcess, second: OrdersProcess): void {
+    const { kernel, scenario } = this
+    const random = this.#rivals
+    const [to, from] = scenario.definition.fares
+    if (to === undefined || from === undefined) return
+    const [carrier, other] = random.next() < 0.5 ? [first, second] : [second, first]
+    const fromMs = random.next() * (untilMs + 50)
+    const withinMs = 20 + 12 * scenario.latencyMs
+    const step = STEPS_OF_TRANSFER[random.below(STEPS_OF_TRANSFER.length)]
+    if (step !== undefined) {
+      const forMs = 100 + 8 * scenario.latencyMs + random.below(700)
+      kernel.schedule(null, fromMs, 'operator', () => this.#sleepAt(carrier, step, forMs))
+    }
+    const carry = (at: OrdersProcess): void => this.#carry(from.id, to.id, at)
+    kernel.schedule(null, fromMs + 1, 'operator', () => carry(carrier))
+    const setMs = fromMs + random.next() * 2 * withinMs
+    const stock = to.stock + random.below(25) - 10
+    if (random.next() < 0.6) kernel.schedule(null, setMs, 'operator', () => this.#setStock(to.id, stock, other))
+    const againMs = fromMs + random.next() * 2 * withinMs
+    if (random.next() < 0.4) kernel.schedule(null, againMs, 'operator', () => carry(other))
+  }
+
+  #sleepInTheAct(process: OrdersProcess, isMore: boolean, forMs: number): void {
+    this.#sleepAt(process, isMore ? 'beginStock' : 'setStock', forMs)
+  }
+
+  /** It sleeps when it next asks that of ledger or store. */
+  #sleepAt({ host, link, ledgerLink }: OrdersProcess, step: StepOfAct, forMs: number): void {
     const sleep = (): void => {
       if (this.isHealing || !host.isUp || host.isPaused) return
       host.pause()
@@ -353,8 +397,8 @@ export class World {
         if (host.isPaused) host.resume()
       })
     }
-    if (isMore) ledgerLink.whenAsked('beginStock', sleep)
-    else link.whenAsked('sales', 'setStock', sleep)
+    if (step === 'setStock') link.whenAsked('sales', 'setStock', sleep)
+    else ledgerLink.whenAsked(step, sleep)
   }
 
   /** An operator opens or pauses the sale. */
@@ -367,6 +411,11 @@ export class World {
     const [fare] = this.scenario.definition.fares
     const present = this.cluster.primary.stock.saleRecords.get(SALE_ID)?.fares.get(fare?.id ?? '')?.stock
     if (fare !== undefined && present !== undefined) this.#setStock(fare.id, present + tickets)
+  }
+
+  #carry(fromFare: string, toFare: string, at: OrdersProcess): void {
+    this.transfers.push({ fromFare, toFare, invokedMs: this.kernel.nowMs })
+    this.#operate((acts) => acts.transfer(placeOf(fromFare), placeOf(toFare)), at)
   }
 
   #setStock(fareId: string, stock: number, at?: OrdersProcess): void {
@@ -492,4 +541,8 @@ export class World {
 
 function hasHolds(record: SaleRecord | undefined): boolean {
   return [...(record?.orders.values() ?? [])].some(({ state }) => state === 'held')
+}
+
+function placeOf(fareId: string): FarePlace {
+  return { saleId: SALE_ID, fareId }
 }

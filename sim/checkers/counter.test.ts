@@ -51,6 +51,7 @@ function ordinary(more: Partial<Evidence> = {}): Evidence {
     opensAtMs: null,
     stock: { a: 2 },
     stockChanges: [],
+    transfers: [],
     orders: new Map([
       ['o1', order('o1', 'b1')],
       ['o2', order('o2', 'b2')],
@@ -190,6 +191,27 @@ describe('the rules', () => {
   it('are all shown to fail', () => {
     const failing = RULES.filter((rule) => CASES.some(([, change]) => rule(ordinary(change)).length > 0))
     expect(RULES.filter((rule) => !failing.includes(rule)).map((rule) => rule.name)).toEqual([])
+  })
+})
+
+const ofB = (orderId: string) => purchase(`buyer-${orderId}`, [attempt(300, 201, orderId)], { fareId: 'b' })
+
+describe('what one fare had left and another got', () => {
+  const transfers = [{ fromFare: 'b', toFare: 'a', invokedMs: 50 }]
+  const rules = (more: Partial<Evidence>): string[] =>
+    violationsOf(ordinary({ stock: { a: 1, b: 1 }, transfers, ...more })).map(({ rule }) => rule)
+
+  it('may be sold there, once it was asked for', () => {
+    expect(rules({})).not.toContain('oversold')
+    expect(rules({ transfers: [] })).toContain('oversold')
+    expect(rules({ transfers: [{ fromFare: 'b', toFare: 'a', invokedMs: 250 }] })).toContain('oversold')
+    expect(rules({ transfers: [{ fromFare: 'a', toFare: 'b', invokedMs: 50 }] })).toContain('oversold')
+  })
+
+  it('is not sold twice, nor does the one that it is from get more', () => {
+    expect(rules(withPurchase(ofB('o4')))).toContain('oversold')
+    expect(rules({ history: [ofB('o4'), ofB('o5')] })).toContain('oversold')
+    expect(rules({ history: [ofB('o4')] })).not.toContain('oversold')
   })
 })
 

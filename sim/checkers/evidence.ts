@@ -42,6 +42,13 @@ export interface StockChangeSeen {
   readonly doneAt: Version | null
 }
 
+/** What was left of one fare was to go to another. The stock of the one it is from is never set otherwise. */
+export interface TransferSeen {
+  readonly fromFare: string
+  readonly toFare: string
+  readonly invokedMs: number
+}
+
 export interface Evidence {
   readonly ack: Ack
   readonly history: History
@@ -52,6 +59,7 @@ export interface Evidence {
   /** Stock at the beginning, by fare. */
   readonly stock: Readonly<Record<string, number>>
   readonly stockChanges: readonly StockChangeSeen[]
+  readonly transfers: readonly TransferSeen[]
   /** Of the sale at the end. */
   readonly era: number
   /** The surviving store at the end. */

@@ -172,20 +172,28 @@ function tenuresOf(evidence: Evidence): Interval[] {
 
 const SKEW_MAX = 0.05
 
-/** P1: at every instant, by what buyers were told. */
+/**
+ * P1: at every instant, by what buyers were told. A transfer makes no tickets: a fare to which others' left-overs may have
+ * come has, together with these, no more than all of them without it.
+ */
 export function neverOversold(evidence: Evidence): Violation[] {
-  const all = tenures(evidence)
-  return Object.entries(evidence.stock).flatMap(([fareId, stock]) => {
-    const own = all.filter(({ purchase }) => purchase.fareId === fareId)
-    for (const { atMs, tickets } of sweep(own)) {
-      const most = stockAtMost(evidence, fareId, stock, atMs)
-      if (tickets <= most) continue
-      return [
-        { rule: 'oversold', witness: `fare ${fareId}: buyers hold ${tickets} of ${most} at ${atMs.toFixed(1)} ms` },
-      ]
-    }
-    return []
+  return Object.keys(evidence.stock).flatMap((fareId) => {
+    const given = evidence.transfers.filter(({ toFare }) => toFare === fareId)
+    const alone = oversold(evidence, [fareId], Math.min(...given.map(({ invokedMs }) => invokedMs)))
+    if (given.length === 0 || alone.length > 0) return alone
+    return oversold(evidence, [...new Set([fareId, ...given.map(({ fromFare }) => fromFare)])])
   })
+}
+
+function oversold(evidence: Evidence, fareIds: readonly string[], untilMs = Number.POSITIVE_INFINITY): Violation[] {
+  const own = tenures(evidence).filter(({ purchase }) => fareIds.includes(purchase.fareId))
+  for (const { atMs, tickets } of sweep(own)) {
+    const most = fareIds.reduce((sum, id) => sum + stockAtMost(evidence, id, evidence.stock[id] ?? 0, atMs), 0)
+    if (tickets <= most || atMs >= untilMs) continue
+    const witness = `fare ${fareIds.join(' and ')}: buyers hold ${tickets} of ${most} at ${atMs.toFixed(1)} ms`
+    return [{ rule: 'oversold', witness }]
+  }
+  return []
 }
 
 /** P5: at every instant, by what buyers were told. */
@@ -327,11 +335,11 @@ export function repeatsAnswered(evidence: Evidence): Violation[] {
 }
 
 /** A node may be a heartbeat behind with a ticket that came back and was sold again (docs/decisions/0010). */
-function mayBeBehind({ settled, stockChanges }: Evidence, atMs: number): boolean {
+function mayBeBehind({ settled, stockChanges, transfers }: Evidence, atMs: number): boolean {
   const isClose = (otherMs: number): boolean => otherMs > atMs - 2 * FRESH_MS && otherMs <= atMs + FRESH_MS
   return (
     settled.some((release) => release.state === 'released' && isClose(release.atMs)) ||
-    stockChanges.some((change) => isClose(change.invokedMs))
+    [...stockChanges, ...transfers].some((change) => isClose(change.invokedMs))
   )
 }
 

@@ -397,6 +397,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'return this.#ledger.turnOf(saleId) === null && number > 0',
   },
   {
+    name: 'transfer-never-over',
+    file: MEMORY_ACTS,
+    find: 'this.#transfers.delete(key)',
+    replace: 'this.#transfers.get(key)',
+  },
+  {
     name: 'turn-ends-not-in-store',
     file: FENCE,
     find: 'if (turn === record.turn && seen.era === record.era) return null',
