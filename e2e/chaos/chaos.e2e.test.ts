@@ -39,7 +39,10 @@ async function playRound(stage: Stage | null, seed: number): Promise<void> {
     tally.add(round)
     expect(round.violations).toEqual([])
   } catch (error) {
-    if (!(error instanceof Error && error.name === 'AssertionError')) tally.addBroken()
+    if (!(error instanceof Error && error.name === 'AssertionError')) {
+      tally.addBroken()
+      say(`seed ${seed}: BROKEN OFF: ${String(error)}`)
+    }
     throw error
   } finally {
     kept?.write(tally.cells)
