@@ -183,6 +183,18 @@ describe('a store that was made to believe that it has more', () => {
     expect(world.record('demo')).toMatchObject({ state: 'open' })
   })
 
+  it('stays paused when a leader had paused it in the store alone, and is counted anew all the same', async () => {
+    forgetHolds(2)
+    await sell('last', 'ann')
+    await sell('extra', 'eve')
+    await world.port.sales.change('demo', 'pause', { era: 0, seq: 0 }, { lease: 1 })
+    await take()
+    await go(4000)
+    expect(orders.recovery.recovered().map(({ how }) => how)).toEqual(['recount'])
+    expect(await demo()).toMatchObject({ certified: true, state: 'paused', fares: [last] })
+    expect((await orders.ledger.sale('demo'))?.state).toBe('paused')
+  })
+
   it('stays paused when it is paused while it is counted', async () => {
     const { sales } = world.port
     const openUnion = sales.openUnion.bind(sales)

@@ -22,6 +22,7 @@ import { assert } from '../../runtime/assert.ts'
 import type { Log } from '../../runtime/log.ts'
 import { OperationError } from '../../runtime/operation-error.ts'
 import { compareVersions, type Order, type QuotaRules, type Version, VERSION_ZERO } from '../../stock/core/words.ts'
+import { stateAt } from '../../stock/core/sale-record.ts'
 import type { UnitedNode } from '../../stock/core/union.ts'
 import type { FleetNode, SaleSnapshot, SettleItem, StockPort } from '../../stock/port.ts'
 import type { Ledger, LedgerSale } from '../ledger/ledger.ts'
@@ -265,21 +266,27 @@ export class Recovery {
 
   /**
    * The store's counters are set to what its orders come to, under a new era. For a sale that is whole; it does not sell
-   * meanwhile. False when it is not whole (any more): then it is for {@link look}.
+   * meanwhile. False when it is not whole (any more): then it is for {@link look}; and while it is stopped in the store
+   * alone, which the ledger is about to hear: what comes out has the ledger's state.
    */
   async recount(saleId: string, snapshot: SaleSnapshot, nodes: readonly FleetNode[]): Promise<boolean> {
     const sale = await this.#parts.ledger.sale(saleId)
-    if (sale === null || !this.isWhole(sale, snapshot)) return false
+    if (sale === null || !this.#canBeCounted(sale, snapshot)) return false
     const { testimonies, reports } = await this.#hearing.hear(saleId, nodes)
     // A store that has lost orders sells their tickets again. What was heard counts against the store as it is after it.
     const present = await this.#parts.port.sales.read(saleId, this.#parts.rules)
-    if (present === null || !this.isWhole(sale, present)) return false
+    if (present === null || !this.#canBeCounted(sale, present)) return false
     const reasons = ['it sold more than the ledger has room for, and is counted anew']
     this.#cases.note(saleId, reasons)
     this.#parts.log.error({ saleId, reasons }, 'ALARM: the counters of the store are wrong')
     const facts = { store: present, mark: this.#parts.marks.get(saleId), nodes: testimonies }
     await this.#unite(sale, { facts, nodes, reports, how: 'recount' })
     return true
+  }
+
+  #canBeCounted(sale: LedgerSale, snapshot: SaleSnapshot): boolean {
+    const isStoppedAlone = snapshot.state !== 'open' && snapshot.state !== stateAt(sale, snapshot.nowMs)
+    return this.isWhole(sale, snapshot) && !isStoppedAlone
   }
 
   get canRecount(): boolean {
