@@ -301,6 +301,11 @@ describe('deaths', () => {
   })
 })
 
+/** How often it began, by its log. */
+function startsOf(id: string): number {
+  return readFileSync(join(dir, 'logs', `${id}.log`), 'utf8').split(`node ${id} starts`).length - 1
+}
+
 describe('nodes', () => {
   it('are added, and started again', async () => {
     await up('--nodes', '1')
@@ -312,5 +317,17 @@ describe('nodes', () => {
     await waitFor(() => added.process && !isAlive(added.process), { deadlineMs: 5000, what: 'its death' })
     expect((await startNode(root, dir, 'n2')).process?.pid).not.toBe(pid)
     await expect(startNode(root, dir, 'n9')).rejects.toThrow('there is no node "n9"')
+  })
+
+  it('are started once by all who find one dead at the same time, and known to the file', async () => {
+    await up('--nodes', '1')
+    const { process: first } = cluster().nodes[0] ?? {}
+    process.kill(first?.pid ?? 0, 'SIGKILL')
+    await waitFor(() => first && !isAlive(first), { deadlineMs: 5000, what: 'its death' })
+    const before = startsOf('n1')
+    const started = await Promise.all(Array.from({ length: 4 }, async () => startNode(root, dir, 'n1')))
+    expect(new Set(started.map((node) => node.process?.pid))).toEqual(new Set([pids().get('n1')]))
+    expect(startsOf('n1')).toBe(before + 1)
+    expect(aliveProcesses(cluster()).map(({ name }) => name)).toContain('n1')
   })
 })

@@ -7,6 +7,7 @@
 import { join } from 'node:path'
 import { takeLock } from '../../loadbalancer/atomic-file.ts'
 import { applyPlan, endOrphans, findNginx, readApplied, startNginx, stopNginx } from '../../loadbalancer/apply.ts'
+import { waitFor } from '../../loadbalancer/wait.ts'
 import { identify, isAlive } from '../../runtime/process-identity.ts'
 import type { ProcessIdentity } from '../../runtime/process-identity.ts'
 import { NODE_HEAP_FLAGS } from '../../node/heap.ts'
@@ -122,12 +123,42 @@ export async function startByName(
   return process
 }
 
-/** Starts one process and writes it down, before it is ready. */
+/**
+ * Starts one process and writes it down, before it is ready. One at a time for each name: the supervisor, `roll` and
+ * `node start` may all find it dead, and the file has room for one. Who comes second is given what the first started.
+ */
 async function launch(root: string, dir: string, name: string): Promise<ProcessIdentity> {
-  const file = readCluster(dir) ?? fail(dir)
-  const process = await spawnByName(root, file, name)
-  await changeCluster(dir, (now) => withProcess(now, name, process))
-  return process
+  const release = await startLock(dir, name)
+  try {
+    const file = readCluster(dir) ?? fail(dir)
+    const known = processesOf(file).find((one) => one.name === name)?.process ?? null
+    if (known !== null && isAlive(known)) return known
+    const process = await spawnByName(root, file, name)
+    try {
+      await changeCluster(dir, (now) => withProcess(now, name, process))
+    } catch (error) {
+      // Nobody would ever find it again.
+      await stopProcess(process, STOP_GRACE_MS)
+      throw error
+    }
+    return process
+  } finally {
+    release()
+  }
+}
+
+/** Longer than any process takes to be there; it may then still take its time to be ready. */
+const LAUNCH_DEADLINE_MS = 20_000
+
+async function startLock(dir: string, name: string): Promise<() => void> {
+  const { release } = await waitFor(
+    () => {
+      const attempt = takeLock(join(dir, `start-${name}.lock`))
+      return 'release' in attempt && attempt
+    },
+    { deadlineMs: LAUNCH_DEADLINE_MS, everyMs: 10, what: `whoever else is starting ${name}` },
+  )
+  return release
 }
 
 async function spawnByName(root: string, file: ClusterFile, name: string): Promise<ProcessIdentity> {
