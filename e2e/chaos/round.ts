@@ -60,8 +60,8 @@ export async function chaosRound(stage: Stage, seed: number): Promise<RoundRepor
       await until('buyers at one node', () => rush.attempts >= APART)
     },
   }
-  await cluster.read('sale', 'create', cluster.space.file('sale.yaml', saleText({ seat: STOCK }, { id: saleId })))
-  await cluster.read('sale', 'open', saleId)
+  await done(cluster, 'sale', 'create', cluster.space.file('sale.yaml', saleText({ seat: STOCK }, { id: saleId })))
+  await done(cluster, 'sale', 'open', saleId)
   await untilSelling(cluster, saleId)
 
   const buyers = await cluster.tokens(BUYERS, `${saleId}-`)
@@ -78,6 +78,17 @@ export async function chaosRound(stage: Stage, seed: number): Promise<RoundRepor
   const history = [...during, ...(await sellTheRest(cluster, saleId, STOCK + 1))]
   const violations = await judgeAll(cluster, history, saleId)
   return { seed, orders: ordersOf(history).size, violations, faults: struck }
+}
+
+const AWAY = 3
+
+/** As an operator does it: a command that could not reach the cluster, or does not know what came of it, is given again. */
+async function done(cluster: Cluster, ...command: readonly string[]): Promise<void> {
+  await until(`farebox ${command.join(' ')}`, async () => {
+    const { code, json } = await cluster.farebox(...command)
+    if (code !== 0 && code !== AWAY) throw new Error(`farebox ${command.join(' ')}: ${code}: ${JSON.stringify(json)}`)
+    return code === 0
+  })
 }
 
 /** Most come through nginx; every fourth buyer goes to a node, as one whose load balancer knows of no deaths. */
