@@ -11,6 +11,7 @@ export class KeptRow {
   readonly #path: string
   readonly #startedAt = new Date(systemClock.nowMs()).toISOString().slice(0, 16).replace('T', ' ')
   readonly #commit = commitNow()
+  #isThere = false
 
   /** Of a document with one such table. */
   constructor(path: string) {
@@ -20,7 +21,8 @@ export class KeptRow {
   /** In place of what this run wrote before, else as the last row; `cells` are those behind begun and commit. */
   write(cells: readonly (string | number)[]): void {
     const lines = readFileSync(this.#path, 'utf8').split('\n')
-    const own = lines.findIndex((line) => line.startsWith(`| ${this.#startedAt} `))
+    // Another run may have begun in the same minute, and its row stays.
+    const own = this.#isThere ? lines.findLastIndex((line) => line.startsWith(`| ${this.#startedAt} `)) : -1
     const row = `| ${[this.#startedAt, this.#commit, ...cells].join(' | ')} |`
     if (own !== -1) lines[own] = row
     else {
@@ -29,6 +31,7 @@ export class KeptRow {
       lines.splice(end === -1 ? lines.length : end, 0, row)
     }
     writeFileSync(this.#path, lines.join('\n'))
+    this.#isThere = true
     // Tables are aligned.
     execFileSync(process.execPath, [join('node_modules', 'prettier', 'bin', 'prettier.cjs'), '--write', this.#path])
   }
