@@ -350,6 +350,27 @@ describe('a process that dies in the middle of an act', () => {
     }
   })
 
+  it('raising: it is completed before what the fare has left is carried away', async () => {
+    for (let at = 1, wasReached = true; wasReached; at += 1) {
+      world = testWorld()
+      orders = world.process
+      await world.port.fleet.certify(0, 1)
+      await orders.acts.create(FILE)
+      const { process, died } = dying(at, 'after')
+      await process.acts.setStock('demo', 'first', 25).catch(() => {})
+      wasReached = died()
+      const [raised] = await stockOf('first')
+      const [from, to] = FILE.fares.map(({ id }) => ({ saleId: 'demo', fareId: id }))
+      if (from === undefined || to === undefined) throw new Error('two fares')
+      expect(await orders.acts.transfer(from, to), `step ${at}`).toMatchObject({ tickets: raised })
+      await rounds()
+      expect([await stockOf('first'), await stockOf('second')], `step ${at}`).toEqual([
+        [0, 0],
+        [100 + raised, 100 + raised],
+      ])
+    }
+  })
+
   it('leaves what the operator asked for once one half is done', async () => {
     const { acts } = orders
     await acts.create(FILE)

@@ -166,6 +166,9 @@ export class SaleActs {
       await readSelling(this.#parts, to.saleId)
       const turn = await ActTurn.begin(this.#parts, from.saleId)
       await this.#completeTransfers(turn)
+      // What a raise that died has begun is left over as well.
+      const { fareIds } = await this.#parts.acts.untold(turn.saleId)
+      if (fareIds.has(from.fareId)) await this.#raiseFromLedger(turn, from)
       for (let tries = 0; tries < TRIES; tries += 1) {
         const result = await this.#tryTransfer(turn, from.fareId, to)
         if (result !== null) return result
