@@ -80,7 +80,6 @@ export function evidenceOf(world: World): Evidence {
     stock: Object.fromEntries(definition.fares.map(({ id, stock }) => [id, stock])),
     stockChanges: world.stockChanges,
     transfers: world.transfers,
-    era: record?.era ?? 0,
     orders: record?.orders ?? new Map(),
     fares: [...(record?.fares ?? [])].map(([fareId, fare]) => ({ fareId, ...fare })),
     buyers: new Map([...(record?.buyers ?? [])].map(([buyer, { tickets }]) => [buyer, tickets])),

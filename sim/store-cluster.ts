@@ -23,8 +23,6 @@ export interface Loss {
   readonly knowers: readonly string[]
   /** Versions of the lost history, above the first and up to the second, that the next one gave again. */
   readonly givenAgain: readonly [after: number, upTo: number] | null
-  /** Of the sale in the store that was left; whoever finds the loss begins another. */
-  readonly eraLeft: number
   /** A server that has all of it that they had seen came back as primary, and no sale was certified in between. */
   isUndone: boolean
 }
@@ -215,8 +213,7 @@ export class StoreCluster {
     if (entries === 0) return
     const knowing = this.whoKnowsMore(kind)
     const knowers = knowing.map(({ id }) => id)
-    const [{ era: eraLeft } = VERSION_ZERO] = this.primary.stock.saleRecords.values()
-    const loss: Loss = { kind, atMs: this.#kernel.nowMs, entries, knowers, givenAgain, eraLeft, isUndone: false }
+    const loss: Loss = { kind, atMs: this.#kernel.nowMs, entries, knowers, givenAgain, isUndone: false }
     this.losses.push(loss)
     const [seen] = knowing.map((one) => one.seen).toSorted((a, b) => compareVersions(b, a))
     this.#lostFrom.set(loss, { log: from.log, seen: seen ?? VERSION_ZERO })

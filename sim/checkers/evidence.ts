@@ -60,8 +60,6 @@ export interface Evidence {
   readonly stock: Readonly<Record<string, number>>
   readonly stockChanges: readonly StockChangeSeen[]
   readonly transfers: readonly TransferSeen[]
-  /** Of the sale at the end. */
-  readonly era: number
   /** The surviving store at the end. */
   readonly orders: ReadonlyMap<string, Order>
   readonly fares: readonly FareCounters[]

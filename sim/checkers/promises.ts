@@ -283,13 +283,21 @@ export function ordersAreOnes({ history }: Evidence): Violation[] {
   return []
 }
 
-/** By an older copy that was never found out: nobody knew more, or it had passed that before they called. */
-function isVersionGivenTwice({ losses, orders, creations, era }: Evidence, orderId: string): boolean {
+/**
+ * By an older copy that was not found out until then: nobody knew more, or it had passed that before they called. What
+ * was found out is over when the sale opens under a new era.
+ */
+function isVersionGivenTwice(
+  { losses, orders, creations, openedMs }: Evidence,
+  orderId: string,
+  untilMs: number,
+): boolean {
   if (losses.every(({ givenAgain }) => givenAgain === null)) return false
   const seq = orders.get(orderId)?.createdSeq ?? 0
   const madeMs = creations.findLast((creation) => creation.orderId === orderId)?.atMs ?? 0
-  return losses.some(({ atMs, knowers, givenAgain, eraLeft }) => {
-    if (givenAgain === null || (knowers.length > 0 && era > eraLeft) || madeMs < atMs) return false
+  return losses.some(({ atMs, knowers, givenAgain }) => {
+    const isFoundOut = knowers.length > 0 && openedMs.some((opened) => opened > atMs && opened < untilMs)
+    if (givenAgain === null || isFoundOut || madeMs < atMs) return false
     const [after, upTo] = givenAgain
     return seq > after && seq <= upTo
   })
@@ -316,9 +324,9 @@ export function repeatsAnswered(evidence: Evidence): Violation[] {
   for (const purchase of evidence.history) {
     const order = acknowledged(purchase)
     if (order === null || !purchase.mayRepeat || evidence.lost.has(order.orderId)) continue
-    if (isVersionGivenTwice(evidence, order.orderId)) continue
     for (const attempt of purchase.attempts) {
       if (isOk(attempt) || isUnknown(attempt) || attempt.invokedMs < order.atMs) continue
+      if (isVersionGivenTwice(evidence, order.orderId, attempt.invokedMs)) continue
       if (attempt.invokedMs < order.atMs + FRESH_MS + SLACK_MS && mayBeBehind(evidence, order.atMs)) continue
       if (
         evidence.splits.some(
