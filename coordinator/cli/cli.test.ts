@@ -51,8 +51,10 @@ interface Asked {
 }
 
 /** A coordinator that answers everything with this. Returns its address, and what it was asked. */
-async function standIn(status: number, body: unknown): Promise<{ url: string; asked: Asked[] }> {
+/** `notLeading` says how often it first refuses as one that leads no more, and that it leads itself. */
+async function standIn(status: number, body: unknown, notLeading = 0): Promise<{ url: string; asked: Asked[] }> {
   const asked: Asked[] = []
+  let own = ''
   const server = createServer((request, response) => {
     let text = ''
     request.on('data', (chunk: Buffer) => void (text += chunk.toString()))
@@ -60,7 +62,9 @@ async function standIn(status: number, body: unknown): Promise<{ url: string; as
       const url = request.url ?? ''
       if (url === '/healthz') return void response.end('ok')
       asked.push({ method: request.method ?? '', url, authorization: request.headers.authorization ?? '', body: text })
-      response.writeHead(status).end(JSON.stringify(body))
+      if (asked.length > notLeading) return void response.writeHead(status).end(JSON.stringify(body))
+      const error = { code: 'not_leader', message: 'no more', details: { adminUrl: own } }
+      response.writeHead(409).end(JSON.stringify({ error }))
     })
   })
   servers.push(server)
@@ -69,7 +73,8 @@ async function standIn(status: number, body: unknown): Promise<{ url: string; as
   })
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
-  return { url: `http://127.0.0.1:${port}`, asked }
+  own = `http://127.0.0.1:${port}`
+  return { url: own, asked }
 }
 
 async function remote(url: string): Promise<string[]> {
@@ -201,12 +206,15 @@ describe('asking a coordinator', () => {
     expect(JSON.parse(said.stdout)).toEqual({ error })
   })
 
-  it('follows the way to the leader once', async () => {
+  it('follows the way to the leader, and comes again to one that has only just begun to lead anew', async () => {
     const leader = await standIn(200, { outcome: 'changed', sale: SALE, notHeardBy: ['n2'] })
     const details = { adminUrl: leader.url }
     const follower = await standIn(409, { error: { code: 'not_leader', message: 'c1 leads', details } })
     const said = await farebox('sale', 'open', 'demo', ...(await remote(follower.url)))
     expect(said.stdout).toBe('sale demo: changed, open; not yet heard by n2\n')
+    const anew = await standIn(200, { items: [] }, 2)
+    expect((await farebox('sale', 'list', ...(await remote(anew.url)))).exitCode).toBe(0)
+    expect(anew.asked).toHaveLength(3)
     const circle = await standIn(409, {
       error: { code: 'not_leader', message: 'no', details: { adminUrl: follower.url } },
     })

@@ -160,26 +160,21 @@ interface Answer {
   readonly body: unknown
 }
 
-/** Follows the way to the leader once; while nobody leads yet, asks again for a moment. */
+/**
+ * Follows the way to the leader. While nobody leads, or whoever led does not any more and has just begun to again, asks
+ * again for a moment: what `not_leader` refuses is not done.
+ */
 async function callLeader(adminUrl: string, pass: Pass, call: AdminCall): Promise<unknown> {
   const deadline = performance.now() + LEADER_WITHIN_MS
-  for (;;) {
-    const answer = await send(adminUrl, pass, call)
+  for (let [url, asked] = [adminUrl, 1]; ; asked += 1) {
+    const answer = await send(url, pass, call)
     const error = errorOf(answer)
     if (error === null) return answer.body
-    if (error.code !== 'not_leader') throw error
+    if (error.code !== 'not_leader' || performance.now() > deadline) throw error
     const leaderUrl = leaderUrlOf(error)
-    if (leaderUrl !== null) return sendOrThrow(leaderUrl, pass, call)
-    if (performance.now() > deadline) throw error
-    await sleep(100)
+    if (leaderUrl === null || asked > 1) await sleep(100)
+    url = leaderUrl ?? url
   }
-}
-
-async function sendOrThrow(adminUrl: string, pass: Pass, call: AdminCall): Promise<unknown> {
-  const answer = await send(adminUrl, pass, call)
-  const error = errorOf(answer)
-  if (error !== null) throw error
-  return answer.body
 }
 
 async function send(
