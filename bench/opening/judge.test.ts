@@ -3,7 +3,7 @@ import { exitCode } from '../report/verdicts.ts'
 import { type First, judgeOpening } from './main.ts'
 
 function first(tookMs: number): First {
-  return { at: 'n1', tookMs, medianMs: 1, slowAfterwards: 10 }
+  return { at: 'n1', tookMs, medianMs: 1, aloneMs: 1.5, slowAfterwards: 10 }
 }
 
 describe('the verdict on an opening', () => {
@@ -12,6 +12,7 @@ describe('the verdict on an opening', () => {
     expect(verdicts.map(({ verdict, value }) => [verdict, value])).toEqual([
       ['PASS', 2],
       ['INFO', 1],
+      ['INFO', 1.5],
       ['INFO', 1],
     ])
   })

@@ -3,7 +3,8 @@
  *
  * Each round is a fleet that has just started and sold nothing. At the opening second one purchase is made at each node,
  * or, every other round, as many through nginx as there are nodes; then a thousand more on the same connection. A first
- * purchase holds when it took at most twice the median of the thousand after it.
+ * purchase holds when it took at most twice the median of the thousand after it. At last single ones are made, each after
+ * as long a silence as was before the first: what a purchase takes that does not follow another one.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -25,6 +26,8 @@ const AFTERWARDS = 1000
 const OPENS_IN_MS = 4000
 /** Longer than a node's heartbeat may be late: then every node has heard. */
 const HEARD_MS = 300
+/** Purchases after a silence, of each place. */
+const ALONE = 5
 const SALE = 'opening'
 
 export interface First {
@@ -32,6 +35,8 @@ export interface First {
   readonly at: string
   readonly tookMs: number
   readonly medianMs: number
+  /** Median of those made later, each after a silence. */
+  readonly aloneMs: number
   /** How many of the thousand took more than twice their median themselves: what chance alone does here. */
   readonly slowAfterwards: number
 }
@@ -67,6 +72,10 @@ export function judgeOpening(firsts: readonly First[]): Verdict[] {
     judgeValue({ name: `${what}: the slowest`, atMost: BOUND }, isNone ? null : Math.max(...ratios)),
     judgeValue({ name: `${what}: median` }, isNone ? null : median(ratios)),
     judgeValue(
+      { name: 'later purchases, each after as long a silence, against the same: median' },
+      isNone ? null : median(firsts.map(({ aloneMs, medianMs }) => aloneMs / medianMs)),
+    ),
+    judgeValue(
       {
         name: `percent of the next ${AFTERWARDS} that took more than ${BOUND} times their median (what chance does here)`,
       },
@@ -80,8 +89,9 @@ function ratioOf({ tookMs, medianMs }: First): number {
 }
 
 function lineOf(first: First): string {
-  const { at, tookMs, medianMs } = first
-  return `${at} ${tookMs.toFixed(3)} ms, then ${medianMs.toFixed(3)} ms: ${ratioOf(first).toFixed(2)}`
+  const { at, tookMs, medianMs, aloneMs } = first
+  const ms = [tookMs, medianMs, aloneMs].map((each) => each.toFixed(3))
+  return `${at} ${ms[0]} ms, then ${ms[1]} ms: ${ratioOf(first).toFixed(2)}; later, alone, ${ms[2]} ms`
 }
 
 async function runRound(
@@ -93,7 +103,7 @@ async function runRound(
   const cluster = await Cluster.start({ root, directory: join(box, 'cluster'), cores: divideCores(), nodes, sale })
   try {
     const tokensFile = join(box, 'tokens')
-    await cluster.writeTokens(nodes * (AFTERWARDS + 1), 'buyer-', tokensFile)
+    await cluster.writeTokens(nodes * (1 + AFTERWARDS + ALONE), 'buyer-', tokensFile)
     const tokens = readFileSync(tokensFile, 'utf8').trim().split('\n').map(tokenOf)
     const opensAtMs = Date.now() + OPENS_IN_MS
     const file = join(box, 'opening.yaml')
@@ -127,10 +137,21 @@ async function afterwards(
     for (let count = 0; count < AFTERWARDS; count += 1) {
       next.push(await shopper.buyMs(SALE, 'seat', tokens.pop() ?? ''))
     }
+    const alone: number[] = []
+    while (alone.length < ALONE) {
+      const endMs = Date.now() + HEARD_MS
+      await practise(() => Date.now() < endMs)
+      alone.push(await shopper.buyMs(SALE, 'seat', tokens.pop() ?? ''))
+    }
     shopper.close()
     const medianMs = median(next)
-    const slowAfterwards = next.filter((each) => each > BOUND * medianMs).length
-    firsts.push({ at: places[index]?.id ?? '', tookMs: tookMs[index] ?? Number.NaN, medianMs, slowAfterwards })
+    firsts.push({
+      at: places[index]?.id ?? '',
+      tookMs: tookMs[index] ?? Number.NaN,
+      medianMs,
+      aloneMs: median(alone),
+      slowAfterwards: next.filter((each) => each > BOUND * medianMs).length,
+    })
   }
   return firsts
 }
