@@ -69,6 +69,17 @@ async function rounds(ms = 3000): Promise<void> {
   }
 }
 
+/** Of a new world: whether it came to its step `at`, and died after it. */
+async function raiseThatDies(at: number): Promise<boolean> {
+  world = testWorld()
+  orders = world.process
+  await world.port.fleet.certify(0, 1)
+  await orders.acts.create(FILE)
+  const { process, died } = dying(at, 'after')
+  await process.acts.setStock('demo', 'first', 25).catch(() => {})
+  return died()
+}
+
 it('opened by hand, a sale is rehearsed first; one that was paused goes on at once', async () => {
   const { port, rules, monotonicMs, askNode } = world
   const rehearsed: string[][] = []
@@ -335,13 +346,7 @@ describe('a process that dies in the middle of an act', () => {
 
   it('raising: it is completed although a lowering that came after it was refused', async () => {
     for (let at = 1, wasReached = true; wasReached; at += 1) {
-      world = testWorld()
-      orders = world.process
-      await world.port.fleet.certify(0, 1)
-      await orders.acts.create(FILE)
-      const { process, died } = dying(at, 'after')
-      await process.acts.setStock('demo', 'first', 25).catch(() => {})
-      wasReached = died()
+      wasReached = await raiseThatDies(at)
       const raised = (await stockOf('first'))[0]
       damage('first', { held: 5, remaining: (await stockOf('first'))[1] - 5 })
       await expect(orders.acts.setStock('demo', 'first', 3)).rejects.toMatchObject({ code: 'below_held_and_paid' })
@@ -352,13 +357,7 @@ describe('a process that dies in the middle of an act', () => {
 
   it('raising: it is completed before what the fare has left is carried away', async () => {
     for (let at = 1, wasReached = true; wasReached; at += 1) {
-      world = testWorld()
-      orders = world.process
-      await world.port.fleet.certify(0, 1)
-      await orders.acts.create(FILE)
-      const { process, died } = dying(at, 'after')
-      await process.acts.setStock('demo', 'first', 25).catch(() => {})
-      wasReached = died()
+      wasReached = await raiseThatDies(at)
       const [raised] = await stockOf('first')
       const [from, to] = FILE.fares.map(({ id }) => ({ saleId: 'demo', fareId: id }))
       if (from === undefined || to === undefined) throw new Error('two fares')
