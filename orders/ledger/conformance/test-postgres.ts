@@ -67,11 +67,12 @@ export async function startTestPostgres(settings: readonly string[] = []): Promi
       signal(server, 'SIGCONT')
     },
     async kill() {
+      // Stopped first: a session added after the look would outlive it, and a new server refuses to start beside one.
+      signal(server, 'SIGSTOP')
       const sessions = await sessionsOf(server)
       signal(server, 'SIGKILL')
       for (const pid of sessions) signalSession(pid, 'SIGKILL')
       await ended(server)
-      // A new server refuses to start beside sessions of the old one.
       while (sessions.some(isRunning)) await new Promise((resolve) => setTimeout(resolve, 10))
     },
     async restart() {
